@@ -1,0 +1,166 @@
+"""What a data set holds: modalities, labels and the size of its slices.
+
+The spec travels with a prepared set and with every checkpoint, so that a trained
+generator knows what its channels and label values mean.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from jaxsyn.errors import DataError, UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Label:
+    """One class of a label map.
+
+    Attributes:
+      name: The field's own word for it, e.g. `oedema`.
+      values: The values that mean it in source files; empty if it is derived,
+        as the brain around a tumour is.
+      colour: RGB, 0 to 255, for pictures.
+    """
+
+    name: str
+    values: tuple[int, ...] = ()
+    colour: tuple[int, int, int] = (255, 255, 255)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntensityMap:
+    """The invertible map from a volume's own intensities to [-1, 1].
+
+    Attributes:
+      low: The intensity that becomes -1; what is below it is clipped.
+      high: The intensity that becomes 1; what is above it is clipped.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self):
+        if not self.low < self.high:
+            raise DataError(
+                f"An intensity map from {self.low} to {self.high} has no extent.",
+                hint="The image is constant inside the brain: check the file.",
+            )
+
+    def apply(self, intensities: np.ndarray) -> np.ndarray:
+        """Maps intensities, any shape, to float32 in [-1, 1]."""
+        unit = (intensities - self.low) / (self.high - self.low)
+        return (2.0 * np.clip(unit, 0.0, 1.0) - 1.0).astype(np.float32)
+
+    def invert(self, images: np.ndarray) -> np.ndarray:
+        """Maps [-1, 1] back to float32 intensities; any shape."""
+        unit = (np.asarray(images, np.float32) + 1.0) / 2.0
+        return (self.low + unit * (self.high - self.low)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """The meaning of a set's arrays.
+
+    A label map holds *indices* into `labels`: index 0 is the background.
+
+    Attributes:
+      image_size: Side of the square slices, in pixels.
+      modalities: Image channels in order, e.g. `("t1", "t1ce", "t2", "flair")`.
+      labels: Classes, by index.
+      intensities: For each modality, the map that a typical (median) training
+        volume was normalised with: what takes [-1, 1] back to intensities.
+    """
+
+    image_size: int
+    modalities: tuple[str, ...]
+    labels: tuple[Label, ...]
+    intensities: tuple[IntensityMap, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels, by index."""
+        return tuple(label.name for label in self.labels)
+
+    def label_index(self, name: str) -> int:
+        """Index of the label called `name`; UsageError lists those there are."""
+        if name not in self.label_names:
+            raise UsageError(
+                f"No label {name!r} in this data set.",
+                hint=f"Its labels are: {', '.join(self.label_names)}.",
+            )
+        return self.label_names.index(name)
+
+    def check_indices(self, labels: np.ndarray, where: str) -> None:
+        """Raises DataError if a label map holds what is no index of this spec."""
+        found = np.unique(labels)
+        bad = [v for v in found.tolist() if v not in range(len(self.labels))]
+        if bad:
+            table = ", ".join(f"{i} {n}" for i, n in enumerate(self.label_names))
+            raise DataError(
+                f"{where}: label values {bad[:8]} are outside the label table.",
+                hint=f"A label map holds indices: {table}.",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `json` can write."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "DataSpec":
+        """Reads what `to_json` gave, after a trip through JSON."""
+        labels = tuple(
+            Label(
+                name=label["name"],
+                values=tuple(label["values"]),
+                colour=tuple(label["colour"]),
+            )
+            for label in data["labels"]
+        )
+        return cls(
+            image_size=data["image_size"],
+            modalities=tuple(data["modalities"]),
+            labels=labels,
+            intensities=tuple(IntensityMap(**m) for m in data["intensities"]),
+        )
+
+
+def encode_labels(
+    values: np.ndarray, labels: tuple[Label, ...], where: str
+) -> np.ndarray:
+    """Turns a source file's label values into indices.
+
+    Args:
+      values: Label map as read, any shape, integers or whole floats.
+      labels: The label table.
+      where: Named in errors, usually the file.
+
+    Returns:
+      uint8 indices of the same shape.
+
+    Raises:
+      DataError: A value is not whole, or belongs to no label.
+    """
+    found, inverse = np.unique(values, return_inverse=True)
+    whole = np.rint(found)
+    off = found[~(np.abs(found - whole) < 1e-3)]
+    if off.size:
+        raise DataError(
+            f"{where}: label values {off[:8].tolist()} are not whole numbers.",
+            hint="Labels must not be interpolated: resample them by nearest.",
+        )
+    index_of = {v: i for i, label in enumerate(labels) for v in label.values}
+    bad = [int(v) for v in whole if int(v) not in index_of]
+    if bad:
+        table = ", ".join(
+            f"{'/'.join(map(str, label.values))} {label.name}"
+            for label in labels
+            if label.values
+        )
+        raise DataError(
+            f"{where}: label values {bad[:8]} are outside the declared table.",
+            hint=f"Declared are: {table}.",
+        )
+    table = np.array([index_of[int(v)] for v in whole], np.uint8)
+    return table[inverse.reshape(values.shape)]

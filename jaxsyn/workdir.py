@@ -1,0 +1,105 @@
+"""A run's folder: whose it is, and on what it ran."""
+
+from collections.abc import Mapping
+import importlib.metadata
+import json
+from pathlib import Path
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+from jaxsyn import storage
+from jaxsyn.errors import CheckpointError
+
+# What may differ from one call to the next without making it another run.
+FREE = ("train.steps", "train.epochs", "train.log_every", "train.sample_every")
+FREE += ("train.checkpoint_every", "train.keep_checkpoints")
+FREE += ("data.source_dir", "data.prepared_dir", "data.cache", "data.jobs")
+PACKAGES = ("jaxsyn", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES += ("nibabel", "tensorflow-cpu", "tensorflow-datasets", "clu")
+
+
+def claim(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Makes `workdir` the folder of a run with `config`, or recognises it.
+
+    Args:
+      workdir: The folder; made if it is not there.
+      config: The run's configuration as plain dictionaries.
+
+    Raises:
+      CheckpointError: The folder belongs to another configuration; the message
+        prints what differs.
+      ResourceError: The folder cannot be written.
+    """
+    path = workdir / "config.json"
+    with storage.writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            # As JSON knows it: tuples are lists there.
+            new = json.loads(json.dumps(config))
+            _refuse_another(workdir, json.loads(path.read_text()), new)
+        storage.write_json(path, config)
+        storage.write_json(workdir / "environment.json", environment())
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on beside the configuration: versions and devices."""
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "backend": jax.default_backend(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "git_commit": _git_commit(),
+    }
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Lines `key: old -> new`, for dotted keys of nested dictionaries that differ."""
+    old, new = _flatten(old), _flatten(new)
+    lines = []
+    for key in sorted(set(old) | set(new)):
+        before, after = old.get(key, "(not set)"), new.get(key, "(not set)")
+        if before != after:
+            lines.append(f"{key}: {before!r} -> {after!r}")
+    return lines
+
+
+def _refuse_another(workdir, old, new):
+    lines = difference(old, new)
+    lines = [line for line in lines if line.split(":")[0] not in FREE]
+    if lines:
+        raise CheckpointError(
+            f"{workdir} belongs to another configuration:\n    " + "\n    ".join(lines),
+            hint="Choose another --workdir, or give the options it was started with.",
+        )
+
+
+def _flatten(tree, prefix=""):
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit():
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
