@@ -1,0 +1,208 @@
+"""One case of a data set: which files it is made of, and its volumes.
+
+Numpy only: this runs in worker processes, which start faster without JAX.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+from pathlib import Path
+
+from jaxtyping import Bool, Num, UInt8
+import numpy as np
+
+from jaxsyn.data import nifti
+from jaxsyn.errors import DataError
+from jaxsyn.spec import Label, encode_labels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageFile:
+    """Where one volume is.
+
+    Attributes:
+      path: A NIfTI file.
+      channel: Which volume of a 4-D file; None if the file is 3-D.
+    """
+
+    path: Path
+    channel: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """The files of one examination of one patient.
+
+    Attributes:
+      name: Unique in the source.
+      patient: Whose it is; a patient may have several cases.
+      images: A file for each modality, in the order of the source's modalities.
+      label: The segmentation.
+      label_tables: What its values may mean. The first table that has all values
+        of the file holds; all of them agree in what an index means.
+    """
+
+    name: str
+    patient: str
+    images: Mapping[str, ImageFile]
+    label: ImageFile
+    label_tables: tuple[tuple[Label, ...], ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files it is read from."""
+        images = (file.path for file in (*self.images.values(), self.label))
+        return tuple(dict.fromkeys(images))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What looks like a case, and is none; to read it is an error.
+
+    Attributes:
+      name: Unique in the source.
+      reason: Why it cannot be used.
+      hint: What to do about it.
+    """
+
+    name: str
+    reason: str
+    hint: str = "Complete the case, or move it away."
+
+    @property
+    def patient(self) -> str:
+        """Whose it is, as far as is known."""
+        return self.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None is read."""
+        return ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class CaseVolumes:
+    """The volumes of one case, all on one voxel grid; see `read_case`.
+
+    Attributes:
+      images: One volume for each modality, in the files' dtypes.
+      label: Indices into the label table; 0 exactly outside the foreground.
+      foreground: True where any image is not 0, and in all of the lesion.
+      affine: From voxel indices to RAS+ millimetres.
+      notes: What a person should know about the case, though it can be used.
+    """
+
+    images: tuple[Num[np.ndarray, "x y z"], ...]
+    label: UInt8[np.ndarray, "x y z"]
+    foreground: Bool[np.ndarray, "x y z"]
+    affine: Num[np.ndarray, "4 4"]
+    notes: tuple[str, ...] = ()
+
+
+def read_case(case: Case | Problem) -> CaseVolumes:
+    """Reads and checks the files of a case.
+
+    The brain is what is not 0 in some image, as in skull-stripped images. Where it
+    has no label of its own it gets the table's derived label (the one without file
+    values), if there is one. Lesion outside the brain is kept.
+
+    Raises:
+      DataError: A file is damaged or missing, lies on another grid than the first,
+        is constant, or holds labels that no table has. Or it is a Problem.
+    """
+    if isinstance(case, Problem):
+        raise DataError(case.reason, hint=case.hint)
+    volumes = _read_files(case)
+    images = tuple(_pick(volumes, file) for file in case.images.values())
+    for modality, file in case.images.items():
+        _check_contrast(_pick(volumes, file), f"{file.path} ({modality})")
+    label, notes = _label(_pick(volumes, case.label), case), []
+    brain = functools.reduce(np.logical_or, (image != 0 for image in images))
+    lesion = label > 0
+    if not lesion.any():
+        notes.append("there is no lesion")
+    if outside := np.count_nonzero(lesion & ~brain):
+        notes.append(f"{outside} lesion voxels lie where all images are 0")
+    for index, meaning in enumerate(case.label_tables[0]):
+        if not meaning.values:
+            np.copyto(label, np.uint8(index), where=brain & ~lesion)
+    return CaseVolumes(
+        images=images,
+        label=label,
+        foreground=brain | lesion,
+        affine=next(iter(volumes.values())).affine,
+        notes=(
+            *(f"{v.path.name}: {note}" for v in volumes.values() for note in v.notes),
+            *notes,
+        ),
+    )
+
+
+def _read_files(case):
+    """The case's volumes by path: a file of several channels is read once."""
+    volumes = {}
+    for file in (*case.images.values(), case.label):
+        if file.path not in volumes:
+            volume = nifti.read(file.path, channels=file.channel is not None)
+            _check_same_grid(next(iter(volumes.values()), volume), volume)
+            volumes[file.path] = volume
+    return volumes
+
+
+def _pick(volumes, file):
+    """The volume [X, Y, Z] of one modality or label."""
+    data = volumes[file.path].data
+    if file.channel is None:
+        return data
+    if file.channel >= data.shape[-1]:
+        raise DataError(
+            f"{file.path}: there is no channel {file.channel},"
+            f" it has {data.shape[-1]}.",
+            hint="The list of modalities does not belong to this file.",
+        )
+    return data[..., file.channel]
+
+
+def _check_same_grid(first, other):
+    shape, expected = other.data.shape[:3], first.data.shape[:3]
+    if shape != expected:
+        raise DataError(
+            f"{other.path}: its shape is {shape}, that of {first.path.name}"
+            f" is {expected}.",
+            hint="All files of a case must be resampled to one grid.",
+        )
+    apart = nifti.distance_mm(first.affine, other.affine, shape)
+    if apart > nifti.TOLERANCE_MM:
+        raise DataError(
+            f"{other.path}: its affine puts voxels up to {apart:.3g} mm away from where"
+            f" that of {first.path.name} does.",
+            hint="Resample it to the other's grid, or, if only its header is wrong,"
+            " copy the other's affine.",
+        )
+
+
+def _check_contrast(image, where):
+    low, high = image.min(), image.max()
+    if low == high:
+        raise DataError(
+            f"{where}: all of its voxels are {low}.",
+            hint="The image is empty: check how it was converted.",
+        )
+
+
+def _label(values, case):
+    """Encodes the label file's values as indices."""
+    # Most voxels are 0; taken in the file's order, the others are found fast.
+    flat, errors = values.ravel("F"), []
+    inside = flat != 0
+    for table in case.label_tables:
+        try:
+            indices = encode_labels(flat[inside], table, str(case.label.path))
+        except DataError as error:
+            errors.append(error)
+        else:
+            label = np.zeros(flat.shape, np.uint8)
+            label[inside] = indices
+            return label.reshape(values.shape, order="F")
+    hint = " Or: ".join(error.hint for error in errors)
+    raise DataError(errors[0].args[0], hint=hint) from errors[0]

@@ -1,0 +1,176 @@
+"""From the data part of a configuration to batches for the training loop."""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsyn import settings
+from jaxsyn.data import device, pipeline, prepare, sources
+from jaxsyn.data.device import Augment
+from jaxsyn.data.phantom import write_phantom
+from jaxsyn.data.prepared import PreparedSet
+from jaxsyn.data.preprocess import PrepareSettings
+from jaxsyn.spec import DataSpec
+
+CACHES = ("memory", "mmap", "device")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhantomSettings:
+    """The data set that stands in where no folder is given.
+
+    Attributes:
+      patients: How many; 0 for no phantom.
+      seed: Which ones.
+      shape: Voxels of a volume.
+      spacing_mm: Side of a voxel.
+    """
+
+    patients: int = 0
+    seed: int = 0
+    shape: tuple[int, int, int] = (240, 240, 155)
+    spacing_mm: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The data part of a configuration; configs/common.py explains its keys."""
+
+    source: str
+    source_dir: str = ""
+    prepared_dir: str = ""
+    on_bad_case: str = "error"
+    cache: str = "memory"
+    jobs: int = 0
+    prepare: PrepareSettings = PrepareSettings()
+    augment: Augment = Augment()
+    phantom: PhantomSettings = PhantomSettings()
+
+    def __post_init__(self):
+        if self.cache not in CACHES:
+            raise settings.unknown(
+                f"config.data.cache={self.cache!r}", self.cache, list(CACHES)
+            )
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> "DataSettings":
+        """Reads nested dictionaries.
+
+        Raises:
+          UsageError: A key is unknown, or a value makes no sense.
+        """
+        parts = {
+            "prepare": PrepareSettings,
+            "augment": Augment,
+            "phantom": PhantomSettings,
+        }
+        built = {
+            name: settings.build(part, values.get(name, {}), f"config.data.{name}")
+            for name, part in parts.items()
+        }
+        rest = {key: value for key, value in values.items() if key not in parts}
+        return settings.build(cls, rest, "config.data", **built)
+
+    def open(self, default_dir: Path) -> PreparedSet:
+        """Prepares the set, or opens it if it has been prepared before.
+
+        Args:
+          default_dir: Where prepared sets are put if `prepared_dir` is empty.
+
+        Raises:
+          DataError: The source folder is missing, or a case cannot be used.
+        """
+        out_dir = Path(self.prepared_dir or default_dir)
+        if (out_dir / "manifest.json").exists():  # A prepared set itself.
+            return PreparedSet.open(out_dir)
+        source_dir = self.source_dir
+        if not source_dir and self.phantom.patients:
+            source_dir = self._write_phantom(out_dir)
+        return prepare.prepare(
+            sources.load(self.source),
+            source_dir,
+            self.prepare,
+            out_dir=out_dir,
+            jobs=self.jobs or None,
+            on_bad_case=self.on_bad_case,
+        )
+
+    def _write_phantom(self, out_dir):
+        phantom = self.phantom
+        shape = "x".join(map(str, phantom.shape))
+        folder = out_dir / f"phantom-{phantom.patients}-{shape}-{phantom.seed}"
+        write_phantom(
+            folder,
+            patients=phantom.patients,
+            seed=phantom.seed,
+            shape=phantom.shape,
+            spacing_mm=phantom.spacing_mm,
+            jobs=self.jobs,
+        )
+        return folder
+
+
+class Feed:
+    """One part of a prepared set, as batches: a function of the seed and the step.
+
+    Attributes:
+      resident: With `cache="device"`, the slices themselves; empty otherwise.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        part: str,
+        *,
+        seed: int,
+        cache: str = "memory",
+        augment: Augment = device.NONE,
+        replicated: jax.sharding.Sharding | None = None,
+    ):
+        """Opens the part.
+
+        Args:
+          prepared: The set.
+          part: `train`, `validation` or `test`.
+          seed: Which order.
+          cache: `memory`, `mmap` for sets larger than that, or `device`.
+          augment: How slices are changed.
+          replicated: Where resident slices go.
+        """
+        self._spec: DataSpec = prepared.spec
+        self._cache = prepared.cache(part, in_memory=cache == "memory")
+        self._seed, self._augment = seed, augment
+        self._resides = cache == "device"
+        self.resident = device.put(self._cache, replicated) if self._resides else {}
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def batches(self, start_step: int, batch_size: int) -> Iterator[Any]:
+        """Yields this process's part of each raw batch from `start_step` on."""
+        place = {
+            "batch_size": batch_size,
+            "seed": self._seed,
+            "process_index": jax.process_index(),
+            "process_count": jax.process_count(),
+        }
+        if not self._resides:
+            return pipeline.batches(self._cache, start_step=start_step, **place)
+        return self._rows(start_step, place)
+
+    def prepare(self, raw: Any, resident: Any, key: jax.Array) -> device.Batch:
+        """Makes the batch that systems see; runs inside `jit`."""
+        stored = device.gather(resident, raw["row"]) if self._resides else raw
+        return device.features(
+            stored["image"], stored["label"], self._spec, key, self._augment
+        )
+
+    def _rows(self, step, place):
+        while True:
+            rows = pipeline.local_rows(len(self._cache), step, **place)
+            yield {"row": rows.astype(np.int32)}
+            step += 1

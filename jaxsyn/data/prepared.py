@@ -1,0 +1,128 @@
+"""A prepared set on disk. Reading one needs neither TensorFlow nor JAX.
+
+Its folder holds:
+- manifest.json: what it was made of and how, and where each slice came from;
+- split.json: which patients are in train, validation and test;
+- records/: the slices, a TFDS data set (see `builders`);
+- cache/PART/: the same as plain arrays (see `cache`), which may be deleted.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from jaxsyn import storage
+from jaxsyn.data import cache as cache_lib
+from jaxsyn.data import splits
+from jaxsyn.data.preprocess import CaseInfo
+from jaxsyn.errors import DataError
+from jaxsyn.spec import DataSpec
+
+MANIFEST = "manifest.json"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedSet:
+    """What `prepare` left.
+
+    Attributes:
+      path: Its folder.
+      key: Hash of sources and settings.
+      spec: What its arrays mean.
+      counts: Slices in each part.
+      cases: How each case was prepared, by name.
+      refused: The cases that were left out, and why.
+      split: Which patients (or slices) are in which part.
+      settings: The settings it was made with, as in the manifest.
+    """
+
+    path: Path
+    key: str
+    spec: DataSpec
+    counts: Mapping[str, int]
+    cases: Mapping[str, CaseInfo]
+    refused: Mapping[str, str]
+    split: splits.Split
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> "PreparedSet":
+        """Opens a finished set.
+
+        Raises:
+          DataError: There is none, or its division was changed by hand.
+        """
+        path = Path(path)
+        try:
+            manifest = json.loads((path / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path} is no prepared set: {error}",
+                hint="Prepare it from its source first.",
+            ) from error
+        split = splits.Split.load(path / "split.json")
+        if split.sha256 != manifest["split_sha256"]:
+            raise DataError(
+                f"{path / 'split.json'} is not the division this set was made with.",
+                hint="To use another division, name its file in the settings.",
+            )
+        cases = map(CaseInfo.from_json, manifest["cases"])
+        return cls(
+            path=path,
+            key=manifest["key"],
+            spec=DataSpec.from_json(manifest["spec"]),
+            counts=manifest["counts"],
+            cases={info.case: info for info in cases},
+            refused=manifest["refused"],
+            split=split,
+            settings=manifest["settings"],
+        )
+
+    def cache(self, part: str, *, in_memory: bool = False) -> cache_lib.Cache:
+        """Opens a part's arrays, after making them if they were deleted.
+
+        Raises:
+          DataError: The part is empty or unknown, or the files are damaged.
+        """
+        if not self.counts.get(part):
+            filled = ", ".join(name for name, count in self.counts.items() if count)
+            raise DataError(
+                f"{self.path} has no slices in {part!r}.",
+                hint=f"It has some in: {filled}.",
+            )
+        self._write_cache(part)
+        return cache_lib.Cache.open(self.path / "cache" / part, in_memory=in_memory)
+
+    def write_caches(self) -> None:
+        """Makes the arrays of all parts that have none yet."""
+        for part, count in self.counts.items():
+            if count:
+                self._write_cache(part)
+
+    def _write_cache(self, part):
+        """Copies a part from the records to plain arrays."""
+        if (self.path / "cache" / part).exists():
+            return
+        from jaxsyn.data import builders  # Only here: TFDS takes long to import.
+
+        folder = self.path / "cache"
+        with (
+            storage.writing(folder),
+            tqdm(
+                builders.read(self.path / "records", part),
+                total=self.counts[part],
+                desc=f"Caching {part}",
+                unit="slice",
+            ) as examples,
+        ):
+            cache_lib.write(
+                folder / part,
+                iter(examples),
+                count=self.counts[part],
+                image_size=self.spec.image_size,
+                channels=len(self.spec.modalities),
+            )

@@ -1,0 +1,106 @@
+"""Where cases come from: one module a data set, found by its name.
+
+A module of this package knows its folders, names and label values, and nothing else.
+It defines
+- MODALITIES: names of the image channels, in order;
+- LABELS: the label table, whose last entry, `brain`, is derived;
+- ORIGIN: where the data can be had;
+- LAYOUT: how its files lie, in half a sentence;
+- find_cases(root): yields the cases in a folder, without reading images.
+"""
+
+import dataclasses
+import importlib
+from pathlib import Path
+import pkgutil
+from types import ModuleType
+
+from jaxsyn import settings
+from jaxsyn.data import cases
+from jaxsyn.data.cases import Case, CaseVolumes, Problem
+from jaxsyn.errors import DataError
+from jaxsyn.spec import Label
+
+_PHANTOM = "Or run on the phantom: --config.data.phantom.patients=8"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A kind of folder that cases can be read from.
+
+    Attributes:
+      name: Of a module of this package.
+    """
+
+    name: str
+
+    @property
+    def module(self) -> ModuleType:
+        """What knows about this kind."""
+        return importlib.import_module(f"{__name__}.{self.name}")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the image channels, in order."""
+        return self.module.MODALITIES
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Classes, by index."""
+        return self.module.LABELS
+
+    def find_cases(self, folder: str | Path) -> list[Case | Problem]:
+        """Finds the cases of a folder, without reading images.
+
+        Nothing is dropped: what looks like a case and is none comes as a Problem,
+        and so does every further case of the same name.
+
+        Raises:
+          DataError: No folder is given, it is missing, or there is no case in it.
+        """
+        origin = f"{self.module.ORIGIN}. {_PHANTOM}"
+        if not str(folder):
+            raise DataError("No data.source_dir is given.", hint=origin)
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise DataError(
+                f"There is no folder {folder}.", hint=f"Check the path. {origin}"
+            )
+        try:
+            found = list(self.module.find_cases(folder))
+        except OSError as error:
+            raise DataError(
+                f"{folder} cannot be listed: {error}.", hint="Check your permissions."
+            ) from error
+        if not found:
+            raise DataError(
+                f"There is no {self.name} case in {folder}.",
+                hint=f"Expected: {self.module.LAYOUT}. {origin}",
+            )
+        return _refuse_repeated(found)
+
+    def read_case(self, case: Case | Problem) -> CaseVolumes:
+        """Reads and checks one; see `cases.read_case`."""
+        return cases.read_case(case)
+
+
+def load(name: str) -> Source:
+    """The source called `name`; UsageError lists those there are."""
+    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if name not in known:
+        raise settings.unknown(f"data.source={name!r}", name, known)
+    return Source(name)
+
+
+def _refuse_repeated(found):
+    first, result = {}, []
+    for case in found:
+        if isinstance(case, Case) and first.setdefault(case.name, case) is not case:
+            folder = case.label.path.parent
+            case = Problem(
+                name=f"{case.name} (in {folder})",
+                reason=f"Another case has this name: {first[case.name].label.path}.",
+                hint="Rename one of them, or move it away if they are the same.",
+            )
+        result.append(case)
+    return result
