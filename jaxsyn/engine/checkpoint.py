@@ -1,0 +1,161 @@
+"""Checkpoints through Orbax: saved while training goes on, restored bit for bit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxsyn import storage
+from jaxsyn.engine.step import TrainState
+from jaxsyn.errors import CheckpointError, ResourceError
+
+
+class Checkpoints:
+    """The checkpoints of one run: a folder with one sub-folder a step.
+
+    A folder appears under its final name only when it is whole, so what is there
+    after a crash can be restored.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2, readonly: bool = False):
+        """Opens or creates `folder`.
+
+        Args:
+          folder: Where the checkpoints are.
+          keep: How many to keep; older ones are deleted.
+          readonly: Whether to refuse to write, as generation does.
+
+        Raises:
+          CheckpointError: Read-only, and there is no such folder.
+          ResourceError: The folder cannot be made.
+        """
+        folder = Path(folder).absolute()
+        if readonly and not folder.is_dir():
+            raise CheckpointError(
+                f"No checkpoints in {folder.parent}.",
+                hint="Train first: python -m jaxsyn.main --config=... --workdir=...",
+            )
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=not readonly, read_only=readonly
+        )
+        self._folder = folder
+        with storage.writing(folder):
+            self._manager = ocp.CheckpointManager(folder, options=options)
+
+    def latest(self) -> int | None:
+        """Step of the newest checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def choose(self, step: int | None = None) -> int:
+        """The newest step, or `step` if there is a checkpoint of it.
+
+        Raises:
+          CheckpointError: There is none.
+        """
+        steps = sorted(self._manager.all_steps())
+        if not steps or (step is not None and step not in steps):
+            wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
+            raise CheckpointError(
+                f"No {wanted} in {self._folder}.",
+                hint=f"There are: {', '.join(map(str, steps)) or 'none'}.",
+            )
+        return steps[-1] if step is None else step
+
+    def save(self, state: TrainState, step: int, meta: Mapping[str, Any]) -> None:
+        """Starts saving `state` and goes on; `meta` is what JSON can hold.
+
+        The caller may donate the state's buffers to the next step at once.
+
+        Raises:
+          ResourceError: There is no room, or no permission.
+        """
+        if step in self._manager.all_steps():
+            return
+        self._check_room(state)
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            meta=ocp.args.JsonSave(dict(meta)),
+        )
+        with storage.writing(self._folder):
+            self._manager.save(step, args=args)
+
+    def wait(self) -> None:
+        """Returns when everything is on disk.
+
+        Raises:
+          ResourceError: There was no room, or no permission.
+        """
+        with storage.writing(self._folder):
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+
+    def meta(self, step: int) -> dict[str, Any]:
+        """What was saved beside the state at `step`.
+
+        Raises:
+          CheckpointError: It cannot be read.
+        """
+        return self._restore(step, meta=ocp.args.JsonRestore())["meta"]
+
+    def restore(self, step: int, like: TrainState) -> TrainState:
+        """Reads the state of `step` into the shapes and shardings of `like`.
+
+        Args:
+          step: A step for which there is a checkpoint.
+          like: A state, concrete or abstract (`jax.ShapeDtypeStruct` with sharding).
+
+        Raises:
+          CheckpointError: It cannot be read, or belongs to other networks.
+        """
+        return self._restore(step, state=ocp.args.StandardRestore(like))["state"]
+
+    def restore_arrays(self, step: int) -> dict[str, Any]:
+        """Reads `step` as nested dictionaries of NumPy arrays, on no device.
+
+        Raises:
+          CheckpointError: It cannot be read.
+        """
+        with ocp.PyTreeCheckpointer() as reader:
+            try:
+                folder = self._folder / str(step) / "state"
+                arguments = jax.tree.map(
+                    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+                    reader.metadata(folder).item_metadata.tree,
+                )
+                return reader.restore(folder, restore_args=arguments)
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                raise self._damaged(step, error) from error
+
+    def close(self) -> None:
+        """Waits and lets go."""
+        self._manager.close()
+
+    def _check_room(self, state):
+        """Says early, and in a line, what would fail late and in hundreds."""
+        needed = sum(x.nbytes for x in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise ResourceError(
+                f"No space left in {self._folder}: a checkpoint takes"
+                f" {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free.",
+                hint="Make room and run the same again; it goes on from the last whole"
+                " checkpoint.",
+            )
+
+    def _restore(self, step: int, **items):
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise self._damaged(step, error) from error
+
+    def _damaged(self, step, error):
+        return CheckpointError(
+            f"Checkpoint {self._folder / str(step)} cannot be restored: "
+            f"{str(error).strip().splitlines()[0]}",
+            hint="It is damaged or of another system; delete that folder to go back to"
+            " the checkpoint before it.",
+        )
