@@ -1,0 +1,120 @@
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsyn.nn import convolve
+
+# x, kernel, stride, padding, and the form that the CPU takes.
+CASES = {
+    "kernel larger than image": ((8, 2, 2, 6), (3, 3, 6, 5), 1, 1, "by_patches"),
+    "fewer pixels than outputs": ((1, 4, 4, 6), (3, 3, 6, 20), 1, 1, "by_patches"),
+    "strided, few pixels": ((1, 5, 5, 3), (4, 4, 3, 70), 2, 2, "by_patches"),
+    "one tap": ((2, 6, 6, 8), (1, 1, 8, 5), 1, 0, "by_patches"),
+    "narrow input": ((2, 9, 9, 5), (3, 3, 5, 12), 1, 1, "by_patches"),
+    "narrow output": ((2, 9, 9, 12), (3, 3, 12, 4), 1, 1, "by_products"),
+    "more pixels than before": ((2, 9, 9, 12), (4, 4, 12, 10), 1, 2, "by_same_size"),
+    "strided": ((2, 9, 9, 12), (4, 4, 12, 10), 2, 2, "by_same_size"),
+    "not padded": ((2, 9, 9, 12), (3, 3, 12, 10), 1, 0, "by_same_size"),
+    "unequal sides": ((2, 9, 8, 12), (5, 3, 12, 9), 1, 2, "by_same_size"),
+    "volume": ((1, 7, 6, 5, 9), (3, 3, 3, 9, 8), 1, 1, "by_same_size"),
+    "volume, few pixels": ((1, 2, 2, 2, 3), (3, 3, 3, 3, 9), 1, 1, "by_patches"),
+}
+
+
+def _case(name):
+    x_shape, kernel_shape, stride, padding, form = CASES[name]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=x_shape).astype(np.float32)
+    kernel = rng.normal(size=kernel_shape).astype(np.float32)
+    return x, kernel, stride, padding, form
+
+
+def _reference(x, kernel, *, stride, padding):
+    rank = x.ndim - 2
+    axes = "DHW"[-rank:]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride,) * rank,
+        [(padding, padding)] * rank,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        precision="highest",
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_a_plain_convolution_in_value_and_gradients(name):
+    x, kernel, stride, padding, _ = _case(name)
+    expected, pull_expected = jax.vjp(
+        lambda x, k: _reference(x, k, stride=stride, padding=padding), x, kernel
+    )
+    got, pull = jax.vjp(
+        lambda x, k: convolve.conv(x, k, stride=stride, padding=padding), x, kernel
+    )
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)
+    weights = np.random.default_rng(1).normal(size=expected.shape).astype(np.float32)
+    for a, b in zip(pull(weights), pull_expected(weights), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-4)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are the CPU's")
+@pytest.mark.parametrize("name", CASES)
+def test_takes_the_form_made_for_the_case(name):
+    x, kernel, stride, padding, form = _case(name)
+    assert convolve._form(x, kernel, stride, padding) is getattr(convolve, form)
+
+
+@pytest.mark.parametrize("form", ["by_patches", "by_products", "by_same_size"])
+def test_every_form_equals_a_plain_convolution(form):
+    x, kernel, *_ = _case("more pixels than before")
+    got = getattr(convolve, form)(x, kernel, 1, 2)
+    np.testing.assert_allclose(
+        got, _reference(x, kernel, stride=1, padding=2), rtol=1e-5, atol=1e-4
+    )
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are the CPU's")
+@pytest.mark.parametrize(
+    "name", ["kernel larger than image", "more pixels than before"]
+)
+def test_stays_on_the_fast_convolution(name):
+    x, kernel, stride, padding, _ = _case(name)
+
+    def slow(function):
+        def loss(x, kernel):
+            return (function(x, kernel, stride=stride, padding=padding) ** 2).sum()
+
+        gradient = jax.jit(jax.grad(loss, (0, 1)))
+        return _turned_around(gradient.lower(x, kernel).compile().as_text())
+
+    assert slow(_reference)  # Else this test sees nothing.
+    assert not slow(convolve.conv)
+
+
+def test_reflects_at_the_edge():
+    x = jnp.arange(1.0, 4.0).reshape(1, 1, 3, 1)
+    x = jnp.concatenate([x, x], axis=1)
+    kernel = jnp.ones((3, 3, 1, 1))
+    got = convolve.conv(x, kernel, padding=1, mode="reflect")
+    # Rows are equal, so each sum is three times that of 2 1 2, 1 2 3 and 2 3 2.
+    np.testing.assert_allclose(got[0, :, :, 0], [[15, 18, 21]] * 2)
+
+
+def test_computes_in_the_dtype_of_its_input():
+    x, kernel, *_ = _case("strided")
+    assert convolve.conv(x.astype(jnp.bfloat16), kernel).dtype == jnp.bfloat16
+
+
+def test_patches_are_ordered_as_kernels_are():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    got = convolve.patches(x, (2, 2))
+    np.testing.assert_array_equal(got[0, 1, 0], [3, 4, 6, 7])
+
+
+def _turned_around(hlo):
+    """Whether XLA swapped a convolution's image and kernel, as it does where a window
+    is larger than its image, and then leaves its fast convolution.
+    """
+    return "rhs_reversal" in hlo
