@@ -1,0 +1,1 @@
+"""What jaxsyn is compared with. Each runs in an environment of its own."""

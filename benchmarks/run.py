@@ -1,0 +1,109 @@
+"""Measures speed and memory, and prints tables in Markdown.
+
+    python -m benchmarks.run [--only reading,preparing,pipeline,train]
+        [--source-dir DIR] [--sizes 64,128,256] [--systems spade,borde]
+        [--peer torch --peer-python PYTHON] [--rounds 5] [--steps 3] [--json FILE]
+
+Run it from the repository's root, on a machine that does nothing else. PYTHON is the
+interpreter of an environment with PyTorch: `python -m venv DIR` and
+`DIR/bin/pip install torch numpy` make one. Without a folder of BraTS cases, two
+phantoms are written and measured on. `preparing` needs TensorFlow; the rest does not.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+import sys
+
+from benchmarks import report, slices
+from benchmarks.train import SHAPES, TORCH_VARIANTS, TrainBenchmark
+from jaxsyn.errors import JaxsynError
+
+BENCHMARKS = ("reading", "preparing", "pipeline", "train")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if args.peer and not args.peer_python:
+        print("--peer needs --peer-python, an interpreter with it.", file=sys.stderr)
+        return 2
+    tables, machine = [], report.machine()
+    print(machine + "\n")
+    try:
+        for name in args.only:
+            tables.append(_measure(name, args))
+            print(tables[-1], flush=True)
+    except JaxsynError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return error.exit_code
+    if args.json:
+        found = {"machine": machine, "tables": [table.to_json() for table in tables]}
+        Path(args.json).write_text(json.dumps(found, indent=1))
+    return 0
+
+
+def _measure(name, args):
+    # What a benchmark needs is imported with it: `train` runs without TensorFlow.
+    if name == "pipeline":
+        from benchmarks import pipeline
+
+        return pipeline.measure(args.rounds)
+    source_dir = slices.folder(args.source_dir)
+    if name == "reading":
+        from benchmarks import reading
+
+        return reading.measure(source_dir, args.rounds)
+    if name == "preparing":
+        from benchmarks import preparing
+
+        return preparing.measure(source_dir)
+    benchmark = TrainBenchmark(
+        sizes=args.sizes,
+        systems=args.systems,
+        rounds=args.rounds,
+        steps=args.steps,
+        peer_python=args.peer_python if args.peer else "",
+        peer_variants=args.peer_variants,
+    )
+    return benchmark.measure(source_dir)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__.splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--only", type=_words(BENCHMARKS), default=BENCHMARKS, help="some of them")
+    add("--source-dir", default="", help="a BraTS folder; default: phantoms")
+    add("--sizes", type=_sizes, default=(64, 128, 256), help="sides, in pixels")
+    add("--systems", type=_words(("spade", "borde")), default=("spade", "borde"))
+    add("--peer", choices=("torch",), help="whom to compare with")
+    add("--peer-python", default="", help="the interpreter that has the peer")
+    add("--peer-variants", type=_words(TORCH_VARIANTS), default=TORCH_VARIANTS)
+    add("--rounds", type=int, default=5, help="turns that each process has")
+    add("--steps", type=int, default=3, help="steps a turn")
+    add("--json", default="", help="write what was found to this file, too")
+    return parser
+
+
+def _words(known):
+    def parse(text):
+        words = tuple(text.split(","))
+        if unknown := set(words) - set(known):
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}"
+            )
+        return words
+
+    return parse
+
+
+def _sizes(text):
+    return tuple(map(int, _words(tuple(map(str, SHAPES)))(text)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""What configurations share: the keys there are, and how a run is shrunk."""
+
+from ml_collections import ConfigDict
+
+# The label groups that BORDE injects one after another, by row of Table IV of the
+# paper. `boundary` and `foreground` are made of the label map; the rest are labels.
+TUMOUR = ("necrotic", "oedema", "enhancing")
+BORDE_REGIONS = {
+    "semantic": (("background", *TUMOUR, "brain"),),
+    "b+semantic": (("boundary",), ("background", *TUMOUR, "brain")),
+    "b+2": (("boundary",), ("foreground",), TUMOUR),
+    "b+3": (("boundary",), ("foreground",), ("oedema",), ("enhancing", "necrotic")),
+    "b+4": (
+        ("boundary",),
+        ("foreground",),
+        ("oedema",),
+        ("enhancing",),
+        ("necrotic",),
+    ),
+}
+
+
+def parse(arg: str | None, **choices) -> ConfigDict:
+    """Reads the words after a configuration's colon: `runlocal,regions=b+2`.
+
+    Args:
+      arg: The words, separated by commas.
+      **choices: The words there are, with their defaults; a word whose default is
+        False is switched on by naming it.
+
+    Raises:
+      ValueError: A word is none of them.
+    """
+    words = ConfigDict({"runlocal": False, **choices})
+    for word in filter(None, (arg or "").split(",")):
+        key, _, value = word.partition("=")
+        if key not in words:
+            raise ValueError(f"{key!r} is none of: {', '.join(sorted(words))}.")
+        words[key] = value if value else True
+    return words
+
+
+def base() -> ConfigDict:
+    """Every key that a training has; what a method is, its own file adds."""
+    config = ConfigDict()
+    config.job = "train"
+    config.seed = 0
+    config.data = brats()
+    config.system = ConfigDict()
+    config.optimizers = ConfigDict()
+    config.train = ConfigDict(
+        {
+            "steps": 0,  # Give steps or epochs.
+            "epochs": 100,
+            "batch_size": 8,  # Over all devices.
+            "accumulate": 1,  # Micro-batches per update.
+            "dtype": "float32",  # Or bfloat16; parameters stay float32.
+            "ema": {},  # Decay by network, e.g. {"generator": 0.999}.
+            "log_every": 50,
+            "sample_every": 1000,
+            "checkpoint_every": 1000,
+            "keep_checkpoints": 2,
+        }
+    )
+    return config
+
+
+def brats() -> ConfigDict:
+    """BraTS folders, sliced axially at 256 px, split by patient."""
+    return ConfigDict(
+        {
+            "source": "brats",  # A module of jaxsyn/data/sources.
+            "source_dir": "",  # Where the cases are.
+            "prepared_dir": "",  # Prepared sets; beside the workdir if empty.
+            "on_bad_case": "error",  # Or skip.
+            "cache": "memory",  # mmap: larger than memory; device: on the GPU.
+            "jobs": 0,  # Processes that prepare; 0 for one a core.
+            "prepare": {
+                "image_size": 256,
+                "fit": "pad",  # Or resize.
+                "crop": "none",  # Or brain.
+                "min_foreground": 0.01,  # Least share of brain in a slice kept.
+                "split": "patient",  # slice: as the papers that leaked did.
+                "fractions": (0.8, 0.1, 0.1),  # Train, validation, test.
+                "split_seed": 0,
+            },
+            "augment": {"flip": 0.5},
+            "phantom": {  # Used where source_dir is empty and patients > 0.
+                "patients": 0,
+                "seed": 0,
+                "shape": (240, 240, 155),
+                "spacing_mm": 1.0,
+            },
+        }
+    )
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+    """Makes any training one of seconds on a CPU, on a small phantom.
+
+    A source_dir that is given is still used instead of the phantom.
+    """
+    config.data.phantom.update(
+        {"patients": 3, "shape": (60, 60, 38), "spacing_mm": 4.0}
+    )
+    config.data.prepare.update({"image_size": 32, "fit": "resize", "crop": "brain"})
+    config.data.prepare.fractions = (0.6, 0.2, 0.2)
+    config.data.jobs = 1
+    config.train.update(
+        {
+            "steps": 4,
+            "epochs": 0,
+            "batch_size": 4,
+            "log_every": 2,
+            "sample_every": 4,
+            "checkpoint_every": 4,
+        }
+    )
+    return config
+
+
+def adam(learning_rate: float, b1: float, b2: float) -> ConfigDict:
+    """An optimiser's settings; the others are in `jaxsyn.engine.optimizers.Adam`."""
+    return ConfigDict({"learning_rate": learning_rate, "b1": b1, "b2": b2})

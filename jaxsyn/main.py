@@ -1,0 +1,90 @@
+"""The one command: `python -m jaxsyn.main --config=configs/X.py --workdir=DIR`.
+
+Kept short on purpose: what a job does is in its own module.
+"""
+
+import importlib
+import logging
+import os
+from pathlib import Path
+import sys
+
+from absl import app, flags
+from absl import logging as absl_logging
+from ml_collections import config_flags
+
+from jaxsyn import errors, settings
+from jaxsyn.engine import host_memory
+
+# TensorFlow only reads and writes here: nobody needs to know how it would compute.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+JOBS = {"train": "jaxsyn.train"}
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "What to do: a file of configs/, `file.py:words` to vary it.",
+    # Keys that a configuration leaves out have defaults; wrong ones are refused with
+    # a list of the right ones where they are read.
+    lock_config=False,
+    accept_new_attributes=True,
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's folder; the same command goes on where it stopped."
+)
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(argv: list[str]) -> None:
+    """Runs the job that the configuration names."""
+    if len(argv) > 1:
+        raise errors.UsageError(
+            f"Stray words on the command line: {' '.join(argv[1:])}.",
+            hint="Options are written --config.key=value.",
+        )
+    config = _CONFIG.value
+    if config.job not in JOBS:
+        raise settings.unknown(f"config.job={config.job}", config.job, list(JOBS))
+    importlib.import_module(JOBS[config.job]).run(config, Path(_WORKDIR.value))
+
+
+def _parse_flags(argv):
+    """Parses the flags; what is wrong with them is the user's to mend."""
+    for word in argv:  # A configuration may import its neighbours.
+        if word.startswith("--config="):
+            folder = Path(word.removeprefix("--config=").split(":")[0]).parent
+            sys.path.insert(0, str(folder.resolve().parent))
+    try:
+        left = flags.FLAGS(argv)
+        _CONFIG.value.to_dict()  # A file that could not be read says so only now.
+        return left
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
+        *_, last = filter(None, map(str.strip, str(error).splitlines()))
+        raise errors.UsageError(
+            last,
+            hint="python -m jaxsyn.main --config=configs/borde_brats.py --workdir=DIR"
+            " [--config.key=value ...]; the keys are in configs/common.py.",
+        ) from error
+
+
+def cli() -> None:
+    """Runs `main` and turns the project's errors into a line, a hint and a code."""
+    absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells a novel.
+    absl_logging.use_absl_handler()
+    absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("jaxsyn").setLevel(logging.INFO)
+    host_memory.keep_freed_memory()
+    try:
+        app.run(main, flags_parser=_parse_flags)
+    except errors.JaxsynError as error:
+        print(f"jaxsyn: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # Outside the loop; what was prepared is kept.
+        print("jaxsyn: stopped; the same command goes on.", file=sys.stderr)
+        sys.exit(errors.PREEMPTED)
+
+
+if __name__ == "__main__":
+    cli()

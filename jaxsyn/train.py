@@ -1,0 +1,177 @@
+"""The training job: data, system and engine, joined as the configuration says."""
+
+from collections.abc import Mapping
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxsyn import settings, systems
+from jaxsyn import workdir as workdir_lib
+from jaxsyn.data import feed as feed_lib
+from jaxsyn.engine import optimizers, writers
+from jaxsyn.engine.checkpoint import Checkpoints
+from jaxsyn.engine.loop import Cadence, Run
+from jaxsyn.engine.mesh import Layout
+from jaxsyn.engine.step import Engine
+from jaxsyn.engine.system import Stage
+from jaxsyn.errors import UsageError
+from jaxsyn.samples import Samples
+
+_LOG = logging.getLogger(__name__)
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The parts of a training's configuration; configs/common.py explains them."""
+
+    job: str
+    seed: int
+    data: Mapping[str, Any]
+    system: Mapping[str, Any]
+    optimizers: Mapping[str, Any]
+    train: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How long a training is and how it is cut into steps.
+
+    Attributes:
+      steps: Updates; or
+      epochs: passes over the training slices. One of the two is 0.
+      batch_size: Images per step, over all devices.
+      accumulate: Micro-batches per update.
+      dtype: What networks compute in: `float32` or `bfloat16`.
+      ema: Decay of the averaged parameters, by network.
+      log_every: Steps between lines of metrics.
+      sample_every: Steps between grids of samples; 0 makes only the last.
+      checkpoint_every: Steps between checkpoints.
+      keep_checkpoints: How many checkpoints are kept.
+    """
+
+    steps: int = 0
+    epochs: int = 0
+    batch_size: int = 8
+    accumulate: int = 1
+    dtype: str = "float32"
+    ema: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    log_every: int = 50
+    sample_every: int = 1000
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 2
+
+    def __post_init__(self):
+        if self.dtype not in DTYPES:
+            raise settings.unknown(
+                f"config.train.dtype={self.dtype!r}", self.dtype, list(DTYPES)
+            )
+        if (self.steps > 0) == (self.epochs > 0):
+            raise UsageError(
+                f"config.train.steps is {self.steps} and config.train.epochs is"
+                f" {self.epochs}.",
+                hint="Give one of them and set the other to 0.",
+            )
+
+    @property
+    def cadence(self) -> Cadence:
+        """How often the loop does what."""
+        return Cadence(
+            log_every=self.log_every,
+            sample_every=self.sample_every,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+    def total_steps(self, num_slices: int) -> int:
+        """Steps of the whole training on `num_slices` slices."""
+        return self.steps or max(1, self.epochs * num_slices // self.batch_size)
+
+
+def run(config: Any, workdir: Path) -> None:
+    """Trains what the configuration describes, or goes on where it stopped.
+
+    Args:
+      config: A `ConfigDict` as in configs/common.py.
+      workdir: The run's folder.
+
+    Raises:
+      JaxsynError: One of its kinds, for all that a user can mend.
+    """
+    config = config.to_dict()
+    settings.check(TrainConfig, config, "config")
+    training = settings.build(TrainSettings, config["train"], "config.train")
+    layout = Layout.over()
+    layout.check_batch_size(training.batch_size, training.accumulate)
+    # What can be known to be wrong is said before hours of preparing.
+    systems.check(config["system"])
+    data = feed_lib.DataSettings.from_config(config["data"])
+    workdir_lib.claim(workdir, config)
+    prepared = data.open(workdir.parent / "prepared")
+    feed = feed_lib.Feed(
+        prepared,
+        "train",
+        seed=config["seed"],
+        cache=data.cache,
+        augment=data.augment,
+        replicated=layout.replicated,
+    )
+    system = systems.build(config["system"], prepared.spec)
+    steps = training.total_steps(len(feed))
+    _LOG.info("Training on %d slices for %d steps.", len(feed), steps)
+    checkpoints = Checkpoints(workdir / "checkpoints", keep=training.keep_checkpoints)
+    writer = writers.create(workdir, resume_step=checkpoints.latest() or 0)
+    engine = _engine(config, training, system, steps)
+    stage = Stage(
+        start=0,
+        stop=steps,
+        image_size=prepared.spec.image_size,
+        batch_size=training.batch_size,
+    )
+    samples = Samples(engine, stage, prepared, workdir / "samples", writer)
+    job = Run(
+        engine=engine,
+        stages=(stage,),
+        feed=feed,
+        layout=layout,
+        checkpoints=checkpoints,
+        writer=writer,
+        sample=samples.draw,
+        meta={"config": config, "spec": prepared.spec.to_json(), "data": prepared.key},
+        cadence=training.cadence,
+    )
+    state = job.resume_or_init()
+    _log_sizes(state)
+    state = job.train(state)
+    picture = samples.draw(state, steps)
+    writer.close()
+    checkpoints.close()
+    print(f"Trained {steps} steps. Pictures are in {picture}")
+
+
+def _engine(config, training, system, steps):
+    adams = {
+        name: settings.build(optimizers.Adam, values, f"config.optimizers.{name}")
+        for name, values in config["optimizers"].items()
+    }
+    for name in training.ema:
+        if name not in system.networks:
+            known = sorted(system.networks)
+            raise settings.unknown(f"config.train.ema.{name}", name, known)
+    return Engine(
+        system=system,
+        optimizers=optimizers.build(adams, system.networks, steps),
+        ema_decays={n: optimizers.ema_decay(d) for n, d in training.ema.items()},
+        seed=config["seed"],
+        accumulate=training.accumulate,
+        dtype=DTYPES[training.dtype],
+    )
+
+
+def _log_sizes(state):
+    for name, params in state.params.items():
+        count = sum(x.size for x in jax.tree.leaves(params))
+        _LOG.info("%s: %s parameters.", name, f"{count:,}")

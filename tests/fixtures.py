@@ -1,0 +1,46 @@
+"""A tiny data set's meaning and batches of it, shared by the tests."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsyn.data import device
+from jaxsyn.spec import DataSpec, IntensityMap, Label
+
+NAMES = ("background", "necrotic", "oedema", "enhancing", "brain")
+LABELS = tuple(Label(name=name, colour=(40 * i,) * 3) for i, name in enumerate(NAMES))
+
+
+def brats_spec(image_size: int = 16, modalities=("t1", "t1ce", "t2", "flair")):
+    return DataSpec(
+        image_size=image_size,
+        modalities=modalities,
+        labels=LABELS,
+        intensities=(IntensityMap(low=0.0, high=1000.0),) * len(modalities),
+    )
+
+
+def label_maps(count: int, size: int = 16, seed: int = 0) -> np.ndarray:
+    """Brains with a tumour of three nested regions: uint8 [N, size, size].
+
+    Each is moved on from the one before, so that no pixel is the same in all.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size] / (size - 1)
+    maps = np.zeros((count, size, size), np.uint8)
+    for i, label_map in enumerate(maps):
+        label_map[np.hypot(rows - 0.5, columns - 0.5) < 0.45] = 4
+        centre = rng.uniform(0.35, 0.65, 2)
+        distance = np.hypot(rows - centre[0], columns - centre[1])
+        for radius, index in ((0.22, 2), (0.15, 3), (0.08, 1)):
+            label_map[distance < radius] = index
+        label_map[:] = np.roll(label_map, 3 * size // 8 * i, axis=(0, 1))
+    return maps
+
+
+def make_batch(spec: DataSpec, count: int = 2, seed: int = 0):
+    """A batch as systems see it."""
+    labels = label_maps(count, spec.image_size, seed)
+    rng = np.random.default_rng(seed)
+    shape = (*labels.shape, len(spec.modalities))
+    image = jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32)
+    return {"image": image, **device.label_features(jnp.asarray(labels), spec)}

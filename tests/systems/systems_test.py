@@ -1,0 +1,157 @@
+"""What every system has to do, shown for each."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fixtures import brats_spec, make_batch
+from jaxsyn import systems
+from jaxsyn.engine.mesh import Layout
+from jaxsyn.engine.step import Engine
+from jaxsyn.engine.system import Stage
+from jaxsyn.errors import UsageError
+
+SPEC = brats_spec(32)
+STAGE = Stage(start=0, stop=10, image_size=32, batch_size=4)
+# With the published initialisation, gain 0.02, first gradients drown in rounding.
+SMALL = {"ngf": 4, "ndf": 4, "kernel_init": "he"}
+TINY = {
+    "borde": {**SMALL, "hidden": 8, "feature_matching": 10.0},
+    "spade": SMALL,
+    "spade-vae": {**SMALL, "vae": True},
+}
+
+
+def build(case: str, **options):
+    return systems.build({"name": case.split("-")[0], **TINY[case], **options}, SPEC)
+
+
+def engine_of(system, tx=None):
+    tx = tx or optax.adam(1e-3, b1=0.0, b2=0.9)
+    return Engine(
+        system=system,
+        optimizers={name: tx for name in system.networks},
+        ema_decays={},
+    )
+
+
+def init_and_step(system, devices=1, tx=None, steps=1):
+    layout = Layout.over(jax.devices()[:devices])
+    engine = engine_of(system, tx)
+    batch = layout.put_batch(jax.device_get(make_batch(SPEC, 4)))
+    init = jax.jit(
+        engine.init, static_argnames="stage", out_shardings=layout.replicated
+    )
+    advance = jax.jit(engine.step, static_argnames=("stage", "due"))
+    states = [init(batch, stage=STAGE)]
+    for step in range(steps):
+        state, scalars = advance(states[-1], batch, stage=STAGE, due=engine.due(step))
+        states.append(state)
+    return states, scalars
+
+
+def generate(system, state, batch, seed=0):
+    made = jax.jit(engine_of(system).generate, static_argnames="stage")
+    return made(state, batch, stage=STAGE, seed=seed)
+
+
+def test_every_system_is_tested():
+    assert {case.split("-")[0] for case in TINY} == set(systems.names())
+
+
+@pytest.fixture(scope="module", params=TINY)
+def trained(request):
+    """A system, its states before and after a step, and the step's scalars."""
+    system = build(request.param)
+    states, scalars = init_and_step(system)
+    return system, states, scalars
+
+
+def test_images_have_the_modalities_and_the_range(trained):
+    system, states, _ = trained
+    image = generate(system, states[0], make_batch(SPEC, 4))
+    assert image.shape == (4, 32, 32, 4)
+    assert image.dtype == jnp.float32
+    assert float(jnp.abs(image).max()) <= 1.0
+    assert float(image.std()) > 0
+
+
+def test_a_step_moves_every_parameter(trained):
+    # Every gradient reaches its network: with b1 = 0 a parameter that has one moves
+    # by the learning rate, and one that has none stays.
+    _, (before, after), scalars = trained
+    assert all(np.isfinite(v) for v in jax.device_get(scalars).values())
+    still = [
+        jax.tree_util.keystr(path)
+        for (path, old), new in zip(
+            jax.tree_util.tree_leaves_with_path(before.params),
+            jax.tree.leaves(after.params),
+            strict=True,
+        )
+        if np.array_equal(old, new)
+    ]
+    assert not still
+
+
+def test_the_label_map_decides_the_image(trained):
+    system, states, _ = trained
+    batch = make_batch(SPEC, 4)
+    other = make_batch(SPEC, 4, seed=9)
+    image, changed = (generate(system, states[-1], b) for b in (batch, other))
+    same = generate(system, states[-1], batch | {"image": other["image"]})
+    np.testing.assert_array_equal(image, same)  # The real image plays no part.
+    assert float(jnp.abs(image - changed).max()) > 1e-3
+
+
+@pytest.mark.parametrize("case", ["borde", "spade-vae"])
+def test_the_seed_gives_variety(case):
+    system = build(case)
+    (state, *_), _ = init_and_step(system, steps=0 or 1)
+    batch = make_batch(SPEC, 2)
+    one, again, other = (generate(system, state, batch, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert float(jnp.abs(one - other).max()) > 1e-4
+
+
+@pytest.mark.parametrize("case", TINY)
+def test_one_device_equals_four(case):
+    system = build(case)
+    one, four = (
+        init_and_step(system, n, optax.sgd(1e-3), steps=2)[0][-1] for n in (1, 4)
+    )
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(four), strict=True
+    ):
+        # In front of a norm a bias has no true gradient: what it has is rounding.
+        if "bias" not in jax.tree_util.keystr(path):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    images = [
+        generate(system, jax.device_get(s), make_batch(SPEC, 2)) for s in (one, four)
+    ]
+    np.testing.assert_allclose(*images, rtol=1e-3, atol=1e-3)
+
+
+def test_an_unknown_system_lists_the_known():
+    with pytest.raises(UsageError, match="config.system.name='spde'") as error:
+        systems.build({"name": "spde"}, SPEC)
+    assert "Did you mean 'spade'?" in error.value.hint
+
+
+def test_an_unknown_option_lists_the_known():
+    with pytest.raises(UsageError, match="config.system.nfg is not known"):
+        systems.build({"name": "spade", "nfg": 3}, SPEC)
+
+
+def test_an_image_size_that_does_not_divide():
+    spec = dataclasses.replace(SPEC, image_size=34)
+    for name in ("spade", "borde"):
+        with pytest.raises(UsageError, match="34"):
+            system = systems.build({"name": name}, spec)
+            jax.eval_shape(
+                lambda batch, s=system: engine_of(s).init(batch, stage=STAGE),
+                make_batch(spec, 1),
+            )
