@@ -3,7 +3,7 @@
 from flax import linen as nn
 import jax
 
-from jaxsyn.nn.convolve import conv
+from jaxsyn.nn.convolve import conv, transposed_conv
 from jaxsyn.nn.initializers import initializer
 from jaxsyn.nn.spectral import SpectralNorm
 
@@ -47,6 +47,33 @@ class Conv(nn.Module):
             kernel = SpectralNorm(name="norm")(kernel, train=train)
         padding = window[0] // 2 if self.padding is None else self.padding
         x = conv(x, kernel, stride=self.stride, padding=padding, mode=self.padding_mode)
+        return _add_bias(self, x) if self.use_bias else x
+
+
+class ConvTranspose(nn.Module):
+    """A transposed convolution that doubles all axes between the first and the last.
+
+    Parameters are as in `Conv`.
+
+    Attributes:
+      features: Output channels.
+      kernel_size: Side of the window: 2, 3 or 4; see `transposed_conv`.
+      use_bias: Whether there is a bias; it starts at 0.
+      kernel_init: How the kernel starts; see `initializer`.
+    """
+
+    features: int
+    kernel_size: int = 2
+    use_bias: bool = True
+    kernel_init: str = "xavier"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Doubles x [B, *spatial, I]."""
+        window = (self.kernel_size,) * (x.ndim - 2)
+        shape = (*window, x.shape[-1], self.features)
+        kernel = self.param("kernel", initializer(self.kernel_init), shape)
+        x = transposed_conv(x, kernel)
         return _add_bias(self, x) if self.use_bias else x
 
 

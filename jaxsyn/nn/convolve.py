@@ -51,6 +51,42 @@ def conv(
     return _native(x, kernel, stride, _both(x, padding))
 
 
+def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A transposed convolution with stride 2 that doubles each side, in x's dtype.
+
+    Pixel i of the input reaches output pixels 2i - p to 2i - p + w - 1 with tap 0 to
+    w - 1, where p is 1 for w = 4 (PyTorch's padding 1) and 0 for 2 and 3 (Keras'
+    `same`). Computed as the convolution with half the window, of 2^n as many channels,
+    whose outputs are then interleaved: no zeros are multiplied.
+
+    Args:
+      x: [B, *spatial, I].
+      kernel: [*window, I, O], of equal sides 2, 3 or 4.
+
+    Returns:
+      [B, *(2 * spatial), O].
+    """
+    axes, side, outputs = x.ndim - 2, kernel.shape[0], kernel.shape[-1]
+    low = 1 if side < 4 else 0
+    widths = [(low, 4 - side - low)] * axes + [(0, 0)] * 2
+    flipped = jnp.flip(jnp.pad(kernel, widths), range(axes))
+    # Each side of 4 is (tap, phase); phases become channels.
+    split = flipped.reshape(*(2, 2) * axes, *kernel.shape[-2:])
+    taps, phases = range(0, 2 * axes, 2), range(1, 2 * axes, 2)
+    split = split.transpose(*taps, 2 * axes, *phases, 2 * axes + 1)
+    y = conv(x, split.reshape(*(2,) * axes, x.shape[-1], -1), padding=1)
+    y = y.reshape(*y.shape[:-1], *(2,) * axes, outputs)
+    for i, n in enumerate(x.shape[1:-1]):
+        # Axes done are behind: their length is doubled, and their phase is gone.
+        axis, phase = 1 + i, 1 + axes
+        even, odd = (lax.index_in_dim(y, p, phase, keepdims=False) for p in (0, 1))
+        even = lax.slice_in_dim(even, 0, n, axis=axis)
+        odd = lax.slice_in_dim(odd, 1, n + 1, axis=axis)
+        pair = jnp.stack([even, odd], axis + 1)
+        y = pair.reshape(*even.shape[:axis], 2 * n, *even.shape[axis + 1 :])
+    return y
+
+
 def patches(
     x: jax.Array, window: Sequence[int], *, stride: int = 1, padding: int = 0
 ) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Normalisations without parameters: what modulates them is another layer's matter."""
+"""Normalisations; what modulates them is mostly another layer's matter."""
 
 from flax import linen as nn
 import jax
@@ -21,7 +21,7 @@ def instance_norm(
 
 
 class BatchNorm(nn.Module):
-    """Normalises each channel over the whole batch, without scale or shift.
+    """Normalises each channel over the whole batch.
 
     Under `jit` the batch is the global one, so this is synchronised over devices.
     The running variance is unbiased, as PyTorch's.
@@ -31,17 +31,28 @@ class BatchNorm(nn.Module):
       epsilon: Added to the variance.
       running_average: Whether evaluation normalises by the running statistics; if
         not, by the batch's own, so that images depend on their neighbours.
+      affine: Whether a learned scale and shift of each channel follow.
     """
 
     momentum: float = 0.9
     epsilon: float = EPSILON
     running_average: bool = True
+    affine: bool = False
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b *size c"], *, train: bool
     ) -> Float[Array, "b *size c"]:
         """Returns `x` normalised; statistics are float32, the result as `x`."""
+        x = self._normalised(x, train)
+        if not self.affine:
+            return x
+        channels, shape = (x.shape[-1],), (1,) * (x.ndim - 1) + (-1,)
+        scale = self.param("scale", nn.initializers.ones, channels).astype(x.dtype)
+        bias = self.param("bias", nn.initializers.zeros, channels).astype(x.dtype)
+        return x * scale.reshape(shape) + bias.reshape(shape)
+
+    def _normalised(self, x, train):
         channels = (x.shape[-1],)
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         variance = self.variable("batch_stats", "var", jnp.ones, channels)

@@ -80,3 +80,12 @@ def test_every_method_can_be_differentiated():
     np.testing.assert_array_equal(gradient[0, :, :, 0].sum(), 4)
     gradient = jax.grad(lambda x: resample.upsample(x, "bilinear").sum())(x)
     np.testing.assert_allclose(gradient, 4.0)
+
+
+def test_halving_keeps_the_largest_of_each_block():
+    x = square(np.arange(16).reshape(4, 4))
+    np.testing.assert_array_equal(
+        resample.max_pool_half(x)[0, :, :, 0], [[5, 7], [13, 15]]
+    )
+    volume = jnp.arange(8.0).reshape(1, 2, 2, 2, 1)
+    np.testing.assert_array_equal(resample.max_pool_half(volume).ravel(), [7])
