@@ -83,6 +83,18 @@ class DataSpec:
         """Names of the labels, by index."""
         return tuple(label.name for label in self.labels)
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Indices of the labels that can be segmented: those with file values."""
+        found = [i for i, label in enumerate(self.labels) if label.values]
+        return tuple(found or range(len(self.labels)))
+
+    @property
+    def class_of_label(self) -> tuple[int, ...]:
+        """For each label its place in `classes`; a derived one counts as background."""
+        places = {index: place for place, index in enumerate(self.classes)}
+        return tuple(places.get(i, 0) for i in range(len(self.labels)))
+
     def label_index(self, name: str) -> int:
         """Index of the label called `name`; UsageError lists those there are."""
         if name not in self.label_names:

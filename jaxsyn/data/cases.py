@@ -37,7 +37,7 @@ class Case:
       name: Unique in the source.
       patient: Whose it is; a patient may have several cases.
       images: A file for each modality, in the order of the source's modalities.
-      label: The segmentation.
+      label: The segmentation; None if there is none, as in cases yet to segment.
       label_tables: What its values may mean. The first table that has all values
         of the file holds; all of them agree in what an index means.
     """
@@ -45,14 +45,18 @@ class Case:
     name: str
     patient: str
     images: Mapping[str, ImageFile]
-    label: ImageFile
+    label: ImageFile | None
     label_tables: tuple[tuple[Label, ...], ...]
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files it is read from."""
-        images = (file.path for file in (*self.images.values(), self.label))
-        return tuple(dict.fromkeys(images))
+        return tuple(dict.fromkeys(file.path for file in self.volumes))
+
+    @property
+    def volumes(self) -> tuple[ImageFile, ...]:
+        """The images, and the segmentation if there is one."""
+        return (*self.images.values(), *filter(None, [self.label]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,10 +120,14 @@ def read_case(case: Case | Problem) -> CaseVolumes:
     images = tuple(_pick(volumes, file) for file in case.images.values())
     for modality, file in case.images.items():
         _check_contrast(_pick(volumes, file), f"{file.path} ({modality})")
-    label, notes = _label(_pick(volumes, case.label), case), []
+    notes = []
+    if case.label:
+        label = _label(_pick(volumes, case.label), case)
+    else:
+        label = np.zeros(images[0].shape, np.uint8)
     brain = functools.reduce(np.logical_or, (image != 0 for image in images))
     lesion = label > 0
-    if not lesion.any():
+    if case.label and not lesion.any():
         notes.append("there is no lesion")
     if outside := np.count_nonzero(lesion & ~brain):
         notes.append(f"{outside} lesion voxels lie where all images are 0")
@@ -141,7 +149,7 @@ def read_case(case: Case | Problem) -> CaseVolumes:
 def _read_files(case):
     """The case's volumes by path: a file of several channels is read once."""
     volumes = {}
-    for file in (*case.images.values(), case.label):
+    for file in case.volumes:
         if file.path not in volumes:
             volume = nifti.read(file.path, channels=file.channel is not None)
             _check_same_grid(next(iter(volumes.values()), volume), volume)

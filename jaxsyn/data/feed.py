@@ -10,7 +10,9 @@ import numpy as np
 
 from jaxsyn import settings
 from jaxsyn.data import device, pipeline, prepare, sources
-from jaxsyn.data.device import Augment
+from jaxsyn.data.augment import NONE, Augment
+from jaxsyn.data.blocks import Blocks
+from jaxsyn.data.cache import Cache
 from jaxsyn.data.phantom import write_phantom
 from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import PrepareSettings
@@ -99,6 +101,10 @@ class DataSettings:
             on_bad_case=self.on_bad_case,
         )
 
+    def cache_of(self, prepared: PreparedSet, part: str) -> Cache:
+        """A part's slices, where the settings want them."""
+        return prepared.cache(part, in_memory=self.cache == "memory")
+
     def _write_phantom(self, out_dir):
         phantom = self.phantom
         shape = "x".join(map(str, phantom.shape))
@@ -115,7 +121,7 @@ class DataSettings:
 
 
 class Feed:
-    """One part of a prepared set, as batches: a function of the seed and the step.
+    """Slices or volumes as batches: a function of the seed and the step.
 
     Attributes:
       resident: With `cache="device"`, the slices themselves; empty otherwise.
@@ -123,29 +129,28 @@ class Feed:
 
     def __init__(
         self,
-        prepared: PreparedSet,
-        part: str,
+        cache: Cache | Blocks,
+        spec: DataSpec,
         *,
         seed: int,
-        cache: str = "memory",
-        augment: Augment = device.NONE,
+        resides: bool = False,
+        augment: Augment = NONE,
         replicated: jax.sharding.Sharding | None = None,
     ):
-        """Opens the part.
+        """Takes what is to be fed.
 
         Args:
-          prepared: The set.
-          part: `train`, `validation` or `test`.
+          cache: Slices, or blocks of them.
+          spec: What they mean.
           seed: Which order.
-          cache: `memory`, `mmap` for sets larger than that, or `device`.
+          resides: Whether slices are put on the accelerators once, all of them.
           augment: How slices are changed.
           replicated: Where resident slices go.
         """
-        self._spec: DataSpec = prepared.spec
-        self._cache = prepared.cache(part, in_memory=cache == "memory")
+        self._cache, self._spec = cache, spec
         self._seed, self._augment = seed, augment
-        self._resides = cache == "device"
-        self.resident = device.put(self._cache, replicated) if self._resides else {}
+        self._resides = resides
+        self.resident = device.put(cache, replicated) if resides else {}
 
     def __len__(self) -> int:
         return len(self._cache)

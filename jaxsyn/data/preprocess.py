@@ -103,6 +103,14 @@ class CaseInfo:
     affine: tuple[tuple[float, ...], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of prepared slices, rows and columns."""
+        voxel = np.linalg.norm(np.asarray(self.affine)[:3, :3], axis=0)
+        depth, height, width = (float(voxel[axis]) for axis in self.grid.axes)
+        scale = self.grid.side / self.grid.size
+        return depth, height * scale, width * scale
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json` can write."""
         return dataclasses.asdict(self)

@@ -105,12 +105,24 @@ def divide(
       seed: Which of the possible divisions.
       unit: "patient" or "slice".
     """
-    drawn = sorted(set(names), key=lambda name: _rank(seed, name))
+    drawn = in_drawn_order(set(names), seed)
     sizes = _sizes(len(drawn), fractions)
     parts = {}
     for part, size in zip(PARTS, sizes, strict=True):
         parts[part], drawn = tuple(sorted(drawn[:size])), drawn[size:]
     return Split(unit=unit, parts=parts)
+
+
+def in_drawn_order(names: Iterable[str], seed: int | str) -> list[str]:
+    """Names in an order drawn at random: a function of names and seed alone.
+
+    The first k of them are, for every k, a fair sample, and in all larger ones.
+    """
+
+    def rank(name):
+        return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+
+    return sorted(names, key=rank)
 
 
 def check_covers(split: Split, names: Iterable[str]) -> None:
@@ -121,10 +133,6 @@ def check_covers(split: Split, names: Iterable[str]) -> None:
             f" {', '.join(missing[:5])}.",
             hint="Put each into train, validation or test.",
         )
-
-
-def _rank(seed, name):
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
 
 
 def _sizes(total, fractions):

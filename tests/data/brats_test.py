@@ -71,7 +71,9 @@ def test_examinations_of_one_patient(tmp_path, name, patient):
     assert _find(tmp_path)[0].patient == patient
 
 
-@pytest.mark.parametrize(("suffix", "role"), [("_t1ce", "t1ce"), ("_seg", "seg")])
+@pytest.mark.parametrize(
+    ("suffix", "role"), [("_t1ce", "t1ce"), ("_seg", "segmentation")]
+)
 def test_a_missing_file_is_a_problem_that_names_it(tmp_path, suffix, role):
     folder = write_brats(tmp_path, "BraTS2021_00000")
     (folder / f"BraTS2021_00000{suffix}.nii.gz").unlink()

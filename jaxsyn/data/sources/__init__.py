@@ -3,7 +3,7 @@
 A module of this package knows its folders, names and label values, and nothing else.
 It defines
 - MODALITIES: names of the image channels, in order;
-- LABELS: the label table, whose last entry, `brain`, is derived;
+- LABELS: the label table; an entry without values, as `brain`, is derived;
 - ORIGIN: where the data can be had;
 - LAYOUT: how its files lie, in half a sentence;
 - find_cases(root): yields the cases in a folder, without reading images.
@@ -49,11 +49,17 @@ class Source:
         """Classes, by index."""
         return self.module.LABELS
 
-    def find_cases(self, folder: str | Path) -> list[Case | Problem]:
+    def find_cases(
+        self, folder: str | Path, *, labelled: bool = True
+    ) -> list[Case | Problem]:
         """Finds the cases of a folder, without reading images.
 
         Nothing is dropped: what looks like a case and is none comes as a Problem,
         and so does every further case of the same name.
+
+        Args:
+          folder: Where they are.
+          labelled: Whether a case without segmentation is a Problem.
 
         Raises:
           DataError: No folder is given, it is missing, or there is no case in it.
@@ -77,6 +83,8 @@ class Source:
                 f"There is no {self.name} case in {folder}.",
                 hint=f"Expected: {self.module.LAYOUT}. {origin}",
             )
+        if labelled:
+            found = [_require_label(case) for case in found]
         return _refuse_repeated(found)
 
     def read_case(self, case: Case | Problem) -> CaseVolumes:
@@ -92,14 +100,23 @@ def load(name: str) -> Source:
     return Source(name)
 
 
+def _require_label(case):
+    if isinstance(case, Problem) or case.label:
+        return case
+    files = [path.name for path in case.files]
+    folder = case.files[0].parent
+    reason = f"{folder} has no segmentation; it has {', '.join(files)}."
+    return Problem(name=case.name, reason=reason)
+
+
 def _refuse_repeated(found):
     first, result = {}, []
     for case in found:
         if isinstance(case, Case) and first.setdefault(case.name, case) is not case:
-            folder = case.label.path.parent
+            folder = case.files[0].parent
             case = Problem(
                 name=f"{case.name} (in {folder})",
-                reason=f"Another case has this name: {first[case.name].label.path}.",
+                reason=f"Another case has this name: {first[case.name].files[0]}.",
                 hint="Rename one of them, or move it away if they are the same.",
             )
         result.append(case)

@@ -84,7 +84,7 @@ def _case(folder, files):
         roles.setdefault(role, []).append(path)
         words.add(word)
     for role in (*MODALITIES, "seg"):
-        if len(roles.get(role, ())) != 1:
+        if len(roles.get(role, ())) != 1 and (role != "seg" or role in roles):
             there = [path.name for path in roles.get(role, files)]
             if len(there) > 5:
                 there[5:] = [f"{len(there) - 5} more"]
@@ -96,7 +96,7 @@ def _case(folder, files):
         name=folder.name,
         patient=_patient(folder.name),
         images={m: ImageFile(path=roles[m][0]) for m in MODALITIES},
-        label=ImageFile(path=roles["seg"][0]),
+        label=ImageFile(path=roles["seg"][0]) if "seg" in roles else None,
         label_tables=(_labels(3),) if new else (_labels(4), _labels(3)),
     )
 
