@@ -100,12 +100,7 @@ def shrink(config: ConfigDict) -> ConfigDict:
 
     A source_dir that is given is still used instead of the phantom.
     """
-    config.data.phantom.update(
-        {"patients": 3, "shape": (60, 60, 38), "spacing_mm": 4.0}
-    )
-    config.data.prepare.update({"image_size": 32, "fit": "resize", "crop": "brain"})
-    config.data.prepare.fractions = (0.6, 0.2, 0.2)
-    config.data.jobs = 1
+    shrink_data(config)
     config.train.update(
         {
             "steps": 4,
@@ -116,6 +111,100 @@ def shrink(config: ConfigDict) -> ConfigDict:
             "checkpoint_every": 4,
         }
     )
+    return config
+
+
+# The papers' evaluators. 000 and 002 leave widths open; classic ones are taken.
+# 001 writes its bridge as one convolution; 004's counts need biases before norms.
+UNETS = {
+    "000": {"widths": (64, 128, 256, 512, 1024), "loss": "cross_entropy"},
+    "001": {
+        "widths": (64, 128, 256, 512, 1024),
+        "bridge_convs": 1,
+        "up_kernel": 3,
+        "use_bias": True,
+        "loss": "weighted_dice",
+    },
+    "002": {"network": "pix2pix", "kernel_init": "normal", "loss": "cross_entropy"},
+    "003": {
+        "widths": (64, 128, 256, 512, 1024),
+        "transitions": True,
+        "loss": "soft_dice",
+    },
+    "004": {  # For volumes: config.depth = 32.
+        "widths": (16, 32, 64, 128, 256),
+        "norms": "up",
+        "use_bias": True,
+        "dropout": 0.02,
+        "loss": "dice_cross_entropy",
+    },
+}
+
+
+def unet(paper: str) -> ConfigDict:
+    """The system of a paper's evaluator."""
+    return ConfigDict({"name": "unet", **UNETS[paper]})
+
+
+def judge(paper: str) -> ConfigDict:
+    """What configurations of the judge share, with a paper's U-Net."""
+    config = ConfigDict()
+    config.job = "judge"
+    config.seeds = (0, 1, 2)
+    config.generator = ""  # The workdir of a training.
+    config.data = brats()
+    del config.data.augment  # Each row has its own.
+    config.data.prepare.fractions = (0.6, 0.2, 0.2)
+    config.depth = 32 if paper == "004" else 0  # Slices of a volume; 0: slices alone.
+    config.synthetic = ConfigDict({"seed": 0, "warp": "classical"})
+    config.rows = ()
+    config.system = unet(paper)
+    config.class_weights = "balanced" if paper == "001" else "none"
+    config.optimizers = ConfigDict({"segmenter": adam(1e-4, 0.9, 0.999)})
+    config.train = ConfigDict(
+        {
+            "steps": 20000,
+            "batch_size": 8,
+            "accumulate": 1,
+            "dtype": "float32",
+            "ema": {},
+            "log_every": 50,
+            "checkpoint_every": 1000,
+        }
+    )
+    config.selection = ConfigDict(
+        {"by": "best", "looks": 20, "patience": 0, "last": 5}  # Or last, mean_last.
+    )
+    config.metrics = ConfigDict(
+        {
+            "regions": {},  # Each label by itself, unless regions are declared.
+            "names": ("dice", "sensitivity", "hd95"),
+            "empty": "nan",
+            "reduce": "volume",
+        }
+    )
+    config.paper = ConfigDict()
+    return config
+
+
+def shrink_data(config: ConfigDict) -> None:
+    """Slices of 32 px; of three tiny phantoms, unless there is a source_dir."""
+    config.data.phantom.update(
+        {"patients": 3, "shape": (60, 60, 38), "spacing_mm": 4.0}
+    )
+    config.data.prepare.update({"image_size": 32, "fit": "resize", "crop": "brain"})
+    config.data.prepare.fractions = (0.6, 0.2, 0.2)
+    config.data.jobs = 1
+
+
+def shrink_judge(config: ConfigDict) -> ConfigDict:
+    """Makes any judge one of seconds on a CPU, on a small phantom."""
+    shrink_data(config)
+    config.seeds = (0,)
+    config.depth = min(config.depth, 16)
+    config.system.update({"widths": (4, 8, 8, 8, 8), "ngf": 4})
+    config.train.update({"steps": 4, "batch_size": 4, "log_every": 2})
+    config.selection.update({"looks": 2, "last": 1})
     return config
 
 

@@ -20,7 +20,12 @@ from jaxsyn.engine import host_memory
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-JOBS = {"train": "jaxsyn.train"}
+JOBS = {
+    "train": "jaxsyn.train",
+    "judge": "jaxsyn.evaluate.judge",
+    "quality": "jaxsyn.evaluate.image_quality",
+    "segment": "jaxsyn.evaluate.segment",
+}
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -69,10 +74,15 @@ def _parse_flags(argv):
         ) from error
 
 
+def _is_for_users(record):
+    return "orbax" not in record.pathname or record.levelno >= logging.ERROR
+
+
 def cli() -> None:
     """Runs `main` and turns the project's errors into a line, a hint and a code."""
-    absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells a novel.
+    absl_logging.set_verbosity(absl_logging.WARNING)
     absl_logging.use_absl_handler()
+    absl_logging.get_absl_handler().addFilter(_is_for_users)  # Orbax tells a novel.
     absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("jaxsyn").setLevel(logging.INFO)
     host_memory.keep_freed_memory()

@@ -17,7 +17,7 @@ from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.loop import Cadence, Run
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.step import Engine
-from jaxsyn.engine.system import Stage
+from jaxsyn.engine.system import Stage, System
 from jaxsyn.errors import UsageError
 from jaxsyn.samples import Samples
 
@@ -112,10 +112,10 @@ def run(config: Any, workdir: Path) -> None:
     workdir_lib.claim(workdir, config)
     prepared = data.open(workdir.parent / "prepared")
     feed = feed_lib.Feed(
-        prepared,
-        "train",
+        data.cache_of(prepared, "train"),
+        prepared.spec,
         seed=config["seed"],
-        cache=data.cache,
+        resides=data.cache == "device",
         augment=data.augment,
         replicated=layout.replicated,
     )
@@ -124,7 +124,9 @@ def run(config: Any, workdir: Path) -> None:
     _LOG.info("Training on %d slices for %d steps.", len(feed), steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=training.keep_checkpoints)
     writer = writers.create(workdir, resume_step=checkpoints.latest() or 0)
-    engine = _engine(config, training, system, steps)
+    engine = build_engine(
+        config["optimizers"], training, system, steps, seed=config["seed"]
+    )
     stage = Stage(
         start=0,
         stop=steps,
@@ -140,7 +142,15 @@ def run(config: Any, workdir: Path) -> None:
         checkpoints=checkpoints,
         writer=writer,
         sample=samples.draw,
-        meta={"config": config, "spec": prepared.spec.to_json(), "data": prepared.key},
+        meta={
+            "config": config,
+            "spec": prepared.spec.to_json(),
+            "data": prepared.key,
+            "trained_on": {
+                "unit": prepared.split.unit,
+                "names": prepared.split.parts["train"],
+            },
+        },
         cadence=training.cadence,
     )
     state = job.resume_or_init()
@@ -152,10 +162,29 @@ def run(config: Any, workdir: Path) -> None:
     print(f"Trained {steps} steps. Pictures are in {picture}")
 
 
-def _engine(config, training, system, steps):
+def build_engine(
+    optimizer_config: Mapping[str, Any],
+    training: TrainSettings,
+    system: System,
+    steps: int,
+    *,
+    seed: int,
+) -> Engine:
+    """The engine for a system, as a configuration's parts describe it.
+
+    Args:
+      optimizer_config: Settings of `optimizers.Adam`, by network.
+      training: How it is trained.
+      system: What is trained.
+      steps: How long; what schedules depend on.
+      seed: Of everything random.
+
+    Raises:
+      UsageError: A network is not one of the system's, or has no optimiser.
+    """
     adams = {
         name: settings.build(optimizers.Adam, values, f"config.optimizers.{name}")
-        for name, values in config["optimizers"].items()
+        for name, values in optimizer_config.items()
     }
     for name in training.ema:
         if name not in system.networks:
@@ -165,7 +194,7 @@ def _engine(config, training, system, steps):
         system=system,
         optimizers=optimizers.build(adams, system.networks, steps),
         ema_decays={n: optimizers.ema_decay(d) for n, d in training.ema.items()},
-        seed=config["seed"],
+        seed=seed,
         accumulate=training.accumulate,
         dtype=DTYPES[training.dtype],
     )

@@ -17,11 +17,13 @@ LAYERS = {
     "pictures": 1,
     "nn": 1,
     "losses": 1,
+    "metrics": 1,
     "engine": 2,
     "models": 2,
     "data": 2,
     "systems": 3,
     "synthesis": 4,
+    "evaluate": 4,
     "samples": 4,
     "train": 4,
     "main": 6,
@@ -97,7 +99,9 @@ import sys
 for name in ("tensorflow", "tensorflow_datasets", "tensorboard"):
     sys.modules[name] = None  # Importing it raises ImportError.
 import jaxsyn, jaxsyn.train, jaxsyn.systems, jaxsyn.synthesis.generator
-from jaxsyn.systems import borde, spade
+from jaxsyn.evaluate import judge, segment
+from jaxsyn.metrics import inception, segmentation
+from jaxsyn.systems import borde, spade, unet
 from jaxsyn.data import check, device, feed, prepare, prepared, phantom, sampling
 from benchmarks import run
 jaxsyn.Generator

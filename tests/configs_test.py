@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from fixtures import brats_spec
-from jaxsyn import settings, systems, train
+from jaxsyn import main, settings, systems, train
+from jaxsyn.data import sources
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.engine.optimizers import Adam
+from jaxsyn.evaluate import judge
+from jaxsyn.spec import DataSpec
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(
@@ -21,15 +24,39 @@ WORDS = {
     + [f"row={r}" for r in ("blocks", "multi_task", "residual")]
     + ["adam=momentum", "adam=ttur"],
     "spade_brats": ["vae"],
+    "judge_borde_brats": ["real"] + [f"paper=00{i}" for i in range(5)],
 }
 VARIANTS = [(c, w) for c in CONFIGS for w in ["", *WORDS.get(c, [])]]
 
 
 def get_config(name, words):
-    return importlib.import_module(f"configs.{name}").get_config(words)
+    module = importlib.import_module(f"configs.{name}")
+    return module.get_config(words) if name != "segment" else module.get_config()
 
 
-@pytest.mark.parametrize(("name", "words"), VARIANTS)
+def of_job(*jobs):
+    return [(c, w) for c, w in VARIANTS if get_config(c, w).job in jobs]
+
+
+TRAININGS = sorted({name for name, _ in of_job("train")})
+
+
+@pytest.mark.parametrize(("name", "words"), of_job("judge"))
+def test_a_judge_reads_it(name, words, tmp_path):
+    config = get_config(name, words)
+    config.generator = "somewhere"
+    made = judge.Judge.from_config(config.to_dict(), tmp_path)
+    source = sources.load(made.data.source)
+    spec = DataSpec(image_size=256, modalities=source.modalities, labels=source.labels)
+    assert made.metrics.for_spec(spec).regions
+    assert set(made.parts.paper) <= {row.name for row in made.rows}
+
+
+def test_every_job_has_a_configuration():
+    assert {get_config(name, "").job for name in CONFIGS} == set(main.JOBS)
+
+
+@pytest.mark.parametrize(("name", "words"), of_job("train", "judge"))
 def test_builds_what_it_names(name, words):
     config = get_config(name, words).to_dict()
     data = DataSettings.from_config(config["data"])
@@ -41,7 +68,7 @@ def test_builds_what_it_names(name, words):
     settings.build(train.TrainSettings, config["train"], "config.train")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", TRAININGS)
 def test_runs_when_shrunk(name, tmp_path_factory, monkeypatch):
     # One prepared phantom serves all.
     shared = tmp_path_factory.getbasetemp() / "prepared"

@@ -1,11 +1,13 @@
 """Checkpoints through Orbax: saved while training goes on, restored bit for bit."""
 
 from collections.abc import Mapping
+import functools
 from pathlib import Path
 import shutil
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -159,3 +161,16 @@ class Checkpoints:
             hint="It is damaged or of another system; delete that folder to go back to"
             " the checkpoint before it.",
         )
+
+
+def inference_state(arrays: Mapping[str, Any]) -> TrainState:
+    """What making images needs of the arrays that `restore_arrays` gives."""
+    put = functools.partial(jax.tree.map, jnp.asarray)
+    return TrainState(
+        step=jnp.asarray(arrays["step"]),
+        params=put(arrays["params"]),
+        stats=put(arrays.get("stats", {})),
+        opt={},
+        ema=put(arrays.get("ema", {})),
+        memory={},
+    )

@@ -67,7 +67,8 @@ class Run:
       layout: Where arrays live.
       checkpoints: Where states are saved.
       writer: Takes `write_scalars(step, scalars)` and `flush()`.
-      sample: Called as `sample(state, step)` to draw pictures.
+      sample: Called as `sample(state, step)` to draw pictures, or to look at the
+        state in another way; True ends the run.
       meta: What is saved beside each state; JSON.
       cadence: How often.
     """
@@ -78,7 +79,7 @@ class Run:
     layout: Layout
     checkpoints: Checkpoints
     writer: Any
-    sample: Callable[[TrainState, int], None]
+    sample: Callable[[TrainState, int], Any]
     meta: Mapping[str, Any]
     cadence: Cadence
 
@@ -119,7 +120,7 @@ class Run:
             for stage in self.stages:
                 if step < stage.stop:
                     state, step = self._train_stage(state, step, stage, stop, progress)
-                if stop:
+                if stop or step < stage.stop:
                     break
         self.writer.flush()
         self.checkpoints.wait()
@@ -154,14 +155,16 @@ class Run:
                 self._look_at(pending, progress)  # Never save what has diverged.
                 pending = None
                 self.checkpoints.save(state, step, self.meta)
-            if self.cadence.sample_every and step % self.cadence.sample_every == 0:
-                self.sample(state, step)
-            if done:
+            over = self._sample_due(step) and self.sample(state, step) is True
+            if done or over:
                 return state, step
         raise RuntimeError("The feed ended; it must go on for ever.")
 
     def _save_due(self, step):
         return step % self.cadence.checkpoint_every == 0
+
+    def _sample_due(self, step):
+        return self.cadence.sample_every and step % self.cadence.sample_every == 0
 
     def _look_at(self, pending, progress):
         """Checks, logs and shows the scalars of one finished step."""

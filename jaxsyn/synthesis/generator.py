@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 import functools
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Float, Int
 import numpy as np
 
 from jaxsyn import systems
 from jaxsyn.data import device
-from jaxsyn.engine.checkpoint import Checkpoints
+from jaxsyn.engine.checkpoint import Checkpoints, inference_state
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Stage
-from jaxsyn.errors import DataError
+from jaxsyn.errors import CheckpointError, DataError
 from jaxsyn.spec import DataSpec
 
 
@@ -28,11 +29,14 @@ class Generator:
     Attributes:
       spec: What the images' channels and the label maps' values mean.
       step: The training step the weights are from.
+      meta: What was saved beside the weights.
     """
 
-    def __init__(self, system: Any, spec: DataSpec, state: TrainState):
+    def __init__(
+        self, system: Any, spec: DataSpec, state: TrainState, meta: Mapping[str, Any]
+    ):
         """Use `load`; this takes a system and its state from elsewhere."""
-        self.spec, self.step = spec, int(state.step)
+        self.spec, self.step, self.meta = spec, int(state.step), meta
         self._state = state
         self._engine = Engine(system=system, optimizers={}, ema_decays={})
         self._stage = Stage(start=0, stop=1, image_size=spec.image_size, batch_size=1)
@@ -55,7 +59,29 @@ class Generator:
         arrays = checkpoints.restore_arrays(step)
         checkpoints.close()
         system = systems.build(meta["config"]["system"], spec)
-        return cls(system, spec, _inference_state(arrays))
+        return cls(system, spec, inference_state(arrays), meta)
+
+    @property
+    def trained_on(self) -> Mapping[str, Any]:
+        """The "unit", patient or slice, and the "names" of what it was trained on.
+
+        Raises:
+          CheckpointError: The checkpoint does not say.
+        """
+        if "trained_on" not in self.meta:
+            raise CheckpointError(
+                "The generator's checkpoint does not say which patients it has seen.",
+                hint="Train it again with this version of jaxsyn.",
+            )
+        return self.meta["trained_on"]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of its weights and of what they belong to."""
+        digest = hashlib.sha256(json.dumps(self.meta, sort_keys=True).encode())
+        for leaf in jax.tree.leaves(self._state):
+            digest.update(np.ascontiguousarray(leaf))
+        return digest.hexdigest()
 
     def generate(
         self,
@@ -126,16 +152,3 @@ class Generator:
                 hint="A label map holds indices, not probabilities or images.",
             )
         self.spec.check_indices(labels, "labels")
-
-
-def _inference_state(arrays: Mapping[str, Any]) -> TrainState:
-    """What generation needs of a checkpoint's arrays."""
-    put = functools.partial(jax.tree.map, jnp.asarray)
-    return TrainState(
-        step=jnp.asarray(arrays["step"]),
-        params=put(arrays["params"]),
-        stats=put(arrays.get("stats", {})),
-        opt={},
-        ema=put(arrays.get("ema", {})),
-        memory={},
-    )

@@ -1,0 +1,1 @@
+"""Judges: what synthetic images are worth, measured with networks and metrics."""

@@ -1,0 +1,181 @@
+"""The synthetic cases a judge trains on: label maps of training cases, rendered."""
+
+from collections.abc import Iterator
+import dataclasses
+import hashlib
+import itertools
+import json
+import logging
+from pathlib import Path
+import zlib
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxsyn import settings, storage
+from jaxsyn.data import cache as cache_lib
+from jaxsyn.data.augment import PRESETS
+from jaxsyn.data.cache import Cache
+from jaxsyn.data.prepared import PreparedSet
+from jaxsyn.data.preprocess import quantise
+from jaxsyn.data.splits import in_drawn_order, slice_name
+from jaxsyn.errors import DataError, UsageError
+from jaxsyn.synthesis.generator import Generator
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SyntheticSettings:
+    """How synthetic cases are made.
+
+    Attributes:
+      seed: Which ones.
+      warp: One of `augment.PRESETS`, whose flips and warps change the label maps
+        before they are rendered, so that anatomies differ; `none` keeps them.
+    """
+
+    seed: int = 0
+    warp: str = "classical"
+
+    def __post_init__(self):
+        if self.warp not in PRESETS:
+            what = f"config.synthetic.warp={self.warp!r}"
+            raise settings.unknown(what, self.warp, list(PRESETS))
+
+
+def make(
+    generator: Generator,
+    prepared: PreparedSet,
+    options: SyntheticSettings,
+    copies: int,
+    out_dir: Path,
+    *,
+    whole_cases: bool = False,
+) -> Cache:
+    """Renders the label maps of the training cases, or opens what was rendered.
+
+    Copies follow one another; the cases of each are in an order drawn at random, so
+    that the first part of a set is a fair sample of it.
+
+    Args:
+      generator: Who renders.
+      prepared: Whose label maps.
+      options: How.
+      copies: How often each label map is rendered, each time warped another way.
+      out_dir: Sets are put here, each in a folder of its own.
+      whole_cases: Whether all slices of a case are warped alike, as volumes need it.
+    """
+    key = {
+        **dataclasses.asdict(options),
+        "generator": generator.fingerprint,
+        "labels": prepared.key,
+        "copies": copies,
+        "whole_cases": whole_cases,
+    }
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    folder = out_dir / f"synthetic-{name}"
+    if not folder.exists():
+        source = prepared.cache("train")
+        count = copies * len(source)
+        _LOG.info("Rendering %d synthetic slices.", count)
+        with storage.writing(out_dir):
+            cache_lib.write(
+                folder,
+                _examples(generator, source, options, copies, whole_cases),
+                count=count,
+                image_size=prepared.spec.image_size,
+                channels=len(prepared.spec.modalities),
+            )
+    return Cache.open(folder, in_memory=True)
+
+
+def check_fits(generator: Generator, prepared: PreparedSet) -> None:
+    """Raises UsageError if a generator's images cannot stand beside a set's."""
+    for field in ("image_size", "modalities", "label_names"):
+        ours = getattr(prepared.spec, field)
+        theirs = getattr(generator.spec, field)
+        if ours != theirs:
+            raise UsageError(
+                f"The generator's {field} is {theirs}, that of the data is {ours}.",
+                hint="Prepare the data as the generator's were: config.data.source and"
+                " config.data.prepare.",
+            )
+
+
+def check_no_leak(generator: Generator, prepared: PreparedSet) -> None:
+    """Raises DataError if a test patient was seen when the generator was trained."""
+    unit, names = generator.trained_on["unit"], set(generator.trained_on["names"])
+    test = set(prepared.split.parts["test"])
+    if (unit, prepared.split.unit) != ("slice", "slice"):
+        # Whole patients count as seen or as tested if any of their slices is.
+        patients = {
+            slice_name(case, index): prepared.cases[case].patient
+            for case in prepared.cases
+            for index in prepared.cases[case].kept
+        }
+        names = {patients.get(name, name) for name in names}
+        test = {patients.get(name, name) for name in test}
+    if seen := sorted(names & test):
+        raise DataError(
+            f"{len(seen)} of the judge's test {prepared.split.unit}s were among those"
+            f" the generator was trained on: {', '.join(seen[:10])}.",
+            hint="Use the division the generator was trained with:"
+            " config.data.prepare.split_file=PREPARED/split.json, or its split_seed"
+            " and fractions.",
+        )
+
+
+def _examples(generator, source, options, copies, whole_cases) -> Iterator[dict]:
+    """Yields the slices of a set, case by case."""
+    cases = {
+        case: list(group)
+        for case, group in itertools.groupby(
+            range(len(source)), key=lambda i: source.rows[i][0]
+        )
+    }
+    progress = tqdm(total=copies * len(source), desc="Rendering", unit="slice")
+    with progress:
+        for copy in range(copies):
+            for case in in_drawn_order(cases, f"{options.seed}/{copy}"):
+                # The same for every case and copy: what is drawn depends on both.
+                seed = zlib.crc32(f"{options.seed}/{copy}/{case}".encode()) >> 1
+                labels = np.asarray(source.label[cases[case]])
+                labels = _warped(labels, PRESETS[options.warp], seed, whole_cases)
+                images = generator.generate(labels, seed=seed, normalised=True)
+                for i, row in enumerate(cases[case]):
+                    yield {
+                        "image": quantise(images[i]),
+                        "label": labels[i],
+                        "case": f"syn{copy}_{case}".encode(),
+                        "slice": source.rows[row][1],
+                    }
+                progress.update(len(labels))
+
+
+def _warped(labels, augment, seed, whole_case, batch_size=16):
+    """Changes label maps [N, H, W], each by itself or all alike."""
+    if not (augment.warps or augment.flip or augment.flip_vertical):
+        return labels
+    key = jax.random.key(seed)
+    keys = jax.random.split(key, len(labels))
+    if whole_case:
+        keys = jax.numpy.broadcast_to(key, keys.shape)
+    made = []
+    for start in range(0, len(labels), batch_size):
+        chunk = labels[start : start + batch_size]
+        filled = np.zeros((batch_size, *labels.shape[1:]), np.uint8)
+        filled[: len(chunk)] = chunk
+        chosen = keys[np.minimum(np.arange(start, start + batch_size), len(keys) - 1)]
+        made.append(np.asarray(_warp(filled, chosen, augment))[: len(chunk)])
+    return np.concatenate(made)
+
+
+@jax.jit(static_argnums=2)
+def _warp(labels, keys, augment):
+    def one(label, key):
+        blank = jax.numpy.zeros((1, *label.shape, 1))
+        return augment.apply(blank, label[None], key)[1][0]
+
+    return jax.vmap(one)(labels, keys)
