@@ -1,12 +1,16 @@
 """Measures speed and memory, and prints tables in Markdown.
 
-    python -m benchmarks.run [--only reading,preparing,pipeline,train]
+    python -m benchmarks.run [--only reading,preparing,pipeline,train,unet,surface]
         [--source-dir DIR] [--sizes 64,128,256] [--systems spade,borde]
         [--peer torch --peer-python PYTHON] [--rounds 5] [--steps 3] [--json FILE]
+    python -m benchmarks.run --only inception [--peer torch --peer-python PYTHON
+        --peer-archive FILE]
 
 Run it from the repository's root, on a machine that does nothing else. PYTHON is the
 interpreter of an environment with PyTorch: `python -m venv DIR` and
-`DIR/bin/pip install torch numpy` make one. Without a folder of BraTS cases, two
+`DIR/bin/pip install torch numpy` make one; for `surface`, whichever of medpy, monai and
+surface-distance it has are compared with. `inception` needs FID's weights, FILE is the
+TorchScript they were made of. Without a folder of BraTS cases, two
 phantoms are written and measured on. `preparing` needs TensorFlow; the rest does not.
 """
 
@@ -20,7 +24,8 @@ from benchmarks import report, slices
 from benchmarks.train import SHAPES, TORCH_VARIANTS, TrainBenchmark
 from jaxsyn.errors import JaxsynError
 
-BENCHMARKS = ("reading", "preparing", "pipeline", "train")
+USUAL = ("reading", "preparing", "pipeline", "train", "unet", "surface")
+BENCHMARKS = (*USUAL, "inception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,6 +56,16 @@ def _measure(name, args):
         from benchmarks import pipeline
 
         return pipeline.measure(args.rounds)
+    peer_python = args.peer_python if args.peer else ""
+    if name == "inception":
+        from benchmarks.inception import InceptionBenchmark
+
+        return InceptionBenchmark(
+            rounds=args.rounds,
+            steps=args.steps,
+            peer_python=peer_python if args.peer_archive else "",
+            peer_archive=args.peer_archive,
+        ).measure()
     source_dir = slices.folder(args.source_dir)
     if name == "reading":
         from benchmarks import reading
@@ -60,12 +75,27 @@ def _measure(name, args):
         from benchmarks import preparing
 
         return preparing.measure(source_dir)
+    if name == "surface":
+        from benchmarks import surface
+
+        return surface.measure(source_dir, args.rounds, args.peer_python)
+    if name == "unet":
+        from benchmarks import unet
+
+        return unet.measure(
+            source_dir,
+            tuple(size for size in args.sizes if size in unet.SHAPES),
+            args.rounds,
+            args.steps,
+            peer_python,
+            args.peer_variants,
+        )
     benchmark = TrainBenchmark(
         sizes=args.sizes,
         systems=args.systems,
         rounds=args.rounds,
         steps=args.steps,
-        peer_python=args.peer_python if args.peer else "",
+        peer_python=peer_python,
         peer_variants=args.peer_variants,
     )
     return benchmark.measure(source_dir)
@@ -76,12 +106,13 @@ def _parser():
         prog="python -m benchmarks.run", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
-    add("--only", type=_words(BENCHMARKS), default=BENCHMARKS, help="some of them")
+    add("--only", type=_words(BENCHMARKS), default=USUAL, help="some of them")
     add("--source-dir", default="", help="a BraTS folder; default: phantoms")
     add("--sizes", type=_sizes, default=(64, 128, 256), help="sides, in pixels")
     add("--systems", type=_words(("spade", "borde")), default=("spade", "borde"))
     add("--peer", choices=("torch",), help="whom to compare with")
     add("--peer-python", default="", help="the interpreter that has the peer")
+    add("--peer-archive", default="", help="the TorchScript of Inception's weights")
     add("--peer-variants", type=_words(TORCH_VARIANTS), default=TORCH_VARIANTS)
     add("--rounds", type=int, default=5, help="turns that each process has")
     add("--steps", type=int, default=3, help="steps a turn")

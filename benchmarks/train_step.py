@@ -21,6 +21,7 @@ LABELS = ("background", "necrotic", "oedema", "enhancing", "brain")
 ADAMS = {
     "spade": {"generator": (1e-4, 0.0, 0.9), "discriminator": (4e-4, 0.0, 0.9)},
     "borde": {"generator": (1e-4, 0.0, 0.999), "discriminator": (1e-4, 0.0, 0.999)},
+    "unet": {"segmenter": (1e-4, 0.9, 0.999)},
 }
 
 

@@ -120,6 +120,7 @@ def run(config: Any, workdir: Path) -> None:
         replicated=layout.replicated,
     )
     system = systems.build(config["system"], prepared.spec)
+    system = system.fitted(prepared.cache("train"))
     steps = training.total_steps(len(feed))
     _LOG.info("Training on %d slices for %d steps.", len(feed), steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=training.keep_checkpoints)

@@ -43,4 +43,6 @@ def make_batch(spec: DataSpec, count: int = 2, seed: int = 0):
     rng = np.random.default_rng(seed)
     shape = (*labels.shape, len(spec.modalities))
     image = jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32)
-    return {"image": image, **device.label_features(jnp.asarray(labels), spec)}
+    position = jnp.linspace(0.0, 1.0, count)
+    features = device.label_features(jnp.asarray(labels), spec)
+    return {"image": image, "position": position, **features}

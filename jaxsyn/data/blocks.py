@@ -19,6 +19,7 @@ class Blocks:
     Attributes:
       image: [N, D, H, W, C] when indexed by rows; uint16 as in the cache.
       label: [N, D, H, W], likewise.
+      position: [N, D], likewise; of slices among those of their case.
       rows: For each block its case and the index, in the case, of its first slice.
     """
 
@@ -35,6 +36,7 @@ class Blocks:
         self.rows = tuple(rows)
         self.image = _Gathered(cache.image, np.array(slices))
         self.label = _Gathered(cache.label, np.array(slices))
+        self.position = _Gathered(cache.position, np.array(slices))
 
     def __len__(self) -> int:
         return len(self.rows)

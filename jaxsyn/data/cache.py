@@ -7,12 +7,13 @@ be gathered from ten times as fast. It is read with NumPy alone.
 from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
+import functools
 import json
 from pathlib import Path
 import shutil
 from typing import Any
 
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Float32, UInt8, UInt16
 import numpy as np
 
 from jaxsyn import storage
@@ -35,6 +36,19 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @functools.cached_property
+    def position(self) -> Float32[np.ndarray, " n"]:
+        """How high each slice is among those of its case: 0 lowest, 1 highest."""
+        first, last = {}, {}
+        for case, index in self.rows:
+            first[case] = min(index, first.get(case, index))
+            last[case] = max(index, last.get(case, index))
+        heights = [
+            (index - first[case]) / max(last[case] - first[case], 1)
+            for case, index in self.rows
+        ]
+        return np.array(heights, np.float32)
 
     @classmethod
     def open(cls, folder: str | Path, *, in_memory: bool = False) -> "Cache":

@@ -21,7 +21,7 @@ def put(cache: Cache, sharding: jax.sharding.Sharding | None = None) -> Batch:
 
     Pass the result to the jitted step as an argument and `gather` from it there.
     """
-    arrays = {"image": cache.image, "label": cache.label}
+    arrays = {key: getattr(cache, key) for key in ("image", "label", "position")}
     return jax.device_put(arrays, sharding)
 
 

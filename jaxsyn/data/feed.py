@@ -170,9 +170,10 @@ class Feed:
     def prepare(self, raw: Any, resident: Any, key: jax.Array) -> device.Batch:
         """Makes the batch that systems see; runs inside `jit`."""
         stored = device.gather(resident, raw["row"]) if self._resides else raw
-        return device.features(
+        batch = device.features(
             stored["image"], stored["label"], self._spec, key, self._augment
         )
+        return {**batch, "position": stored["position"]}
 
     def _rows(self, step, place):
         while True:

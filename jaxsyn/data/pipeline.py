@@ -21,6 +21,7 @@ from jaxsyn.errors import UsageError
 
 Batch = dict[str, np.ndarray]
 
+KEYS = ("image", "label", "position")
 _AHEAD = 4
 
 
@@ -49,7 +50,8 @@ def batches(
         installed. The batches are the same.
 
     Yields:
-      "image" uint16 [B, H, W, C] and "label" uint8 [B, H, W]; read-only.
+      "image" uint16 [B, H, W, C], "label" uint8 [B, H, W] and "position" float32 [B],
+      how high slices are in their case, from 0 to 1; read-only.
     """
     rows = functools.partial(
         local_rows,
@@ -63,13 +65,13 @@ def batches(
 
     def gather(step):
         chosen = rows(int(step))
-        return cache.image[chosen], cache.label[chosen]
+        return cache.image[chosen], cache.label[chosen], cache.position[chosen]
 
     if reader == "auto":
         reader = "tf.data" if importlib.util.find_spec("tensorflow") else "thread"
     read = _read_with_tf_data if reader == "tf.data" else _read_with_thread
-    pairs = read(gather, start_step, (cache.image, cache.label))
-    return ({"image": image, "label": label} for image, label in pairs)
+    stored = read(gather, start_step, (cache.image, cache.label, cache.position))
+    return (dict(zip(KEYS, arrays, strict=True)) for arrays in stored)
 
 
 def local_rows(

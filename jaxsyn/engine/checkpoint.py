@@ -172,5 +172,5 @@ def inference_state(arrays: Mapping[str, Any]) -> TrainState:
         stats=put(arrays.get("stats", {})),
         opt={},
         ema=put(arrays.get("ema", {})),
-        memory={},
+        memory=put(arrays.get("memory", {})),
     )

@@ -26,6 +26,7 @@ class Nets:
       train: Whether dropout and batch statistics are in training mode.
       dtype: What networks compute in. Their floating inputs are cast to it and
         their outputs to float32; parameters stay float32.
+      memory: The system's running quantities, for generation.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Nets:
         trains: tuple[str, ...] = (),
         initializing: bool = False,
         dtype: jnp.dtype = jnp.float32,
+        memory: Mapping[str, Any] | None = None,
     ):
         self.params, self.stats = dict(params), dict(stats)
         self.stage, self.step, self.train = stage, step, train
-        self.dtype = dtype
+        self.dtype, self.memory = dtype, memory or {}
         self._networks, self._rng = networks, rng
         self._trains, self._initializing = trains, initializing
         self._draws = {}

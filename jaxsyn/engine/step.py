@@ -135,6 +135,7 @@ class Engine:
             step=state.step,
             train=False,
             dtype=self.dtype,
+            memory=state.memory,
         )
         return self.system.generate(nets, batch)
 

@@ -93,17 +93,21 @@ class Fit:
         self,
         feed: Feed,
         *,
-        score: Callable[[Segmenter], float],
+        score: Callable[[Segmenter], float] | None,
         test: Callable[[Segmenter, int], None],
         start_from: Path | None = None,
-    ) -> None:
+    ) -> list[int]:
         """Trains, or goes on where it stopped, and keeps the chosen weights.
 
         Args:
           feed: The training slices or volumes.
-          score: How good a segmenter is on validation; higher is better.
+          score: How good a segmenter is on validation, higher is better; None if there
+            is none, which only `Selection`s that do not ask for it can do without.
           test: Called with the segmenters that are to be judged, and their step.
           start_from: The folder of another fit whose chosen weights are the start.
+
+        Returns:
+          The steps that were tested.
 
         Raises:
           Preempted: A signal came; everything is saved.
@@ -150,10 +154,13 @@ class Fit:
             state = _with_weights_of(state, start_from)
         if not looks.look_again(state) and int(state.step) < steps:
             state = job.train(state)
-        looks.finish(state)
+        tested = looks.finish(state)
         writer.close()
         checkpoints.close()
-        # What is needed from now on is in `chosen`.
+        return tested
+
+    def clean_up(self) -> None:
+        """Deletes what a finished fit does not need: all but the chosen weights."""
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
 
@@ -173,9 +180,10 @@ class _Looks:
     def look(self, state: TrainState, step: int) -> bool:
         """Scores the state; True if training has gone on long enough."""
         segmenter = self._segmenter.with_state(state)
-        self._scores[step] = self._score(segmenter)
+        self._scores[step] = self._score and self._score(segmenter)
         self._write()
-        _LOG.info("Step %d: validation score %.4f.", step, self._scores[step])
+        if self._score:
+            _LOG.info("Step %d: validation score %.4f.", step, self._scores[step])
         if self._selection.by == "best" and self._best == step:
             self._keep(state, step)
         if self._selection.by == "mean_last" and self._is_late(step):
@@ -189,16 +197,22 @@ class _Looks:
             return self.look(state, step)
         return self._is_enough()
 
-    def finish(self, state: TrainState) -> None:
-        """Keeps the last weights if they are asked for, and tests the chosen."""
+    def finish(self, state: TrainState) -> list[int]:
+        """Keeps the last weights if they are asked for, and tests the chosen.
+
+        Returns:
+          The steps that were tested.
+        """
         step = int(state.step)
         if step not in self._scores:
             self.look(state, step)
         if self._selection.by != "best":
             self._keep(state, step)
-        if self._selection.by != "mean_last":
-            chosen = Segmenter.load(self._chosen.parent).state
-            self._test(self._segmenter.with_state(chosen), int(chosen.step))
+        if self._selection.by == "mean_last":
+            return [step for step in self._scores if self._is_late(step)]
+        chosen = Segmenter.load(self._chosen.parent).state
+        self._test(self._segmenter.with_state(chosen), int(chosen.step))
+        return [int(chosen.step)]
 
     @property
     def _best(self):
@@ -206,8 +220,10 @@ class _Looks:
         return max(self._scores, key=lambda step: (self._scores[step], -step))
 
     def _is_enough(self):
-        since = sum(step > self._best for step in self._scores) if self._scores else 0
-        return bool(self._selection.patience) and since >= self._selection.patience
+        if not self._selection.patience or not self._scores:
+            return False
+        since = sum(step > self._best for step in self._scores)
+        return since >= self._selection.patience
 
     def _is_late(self, step):
         return step > self._steps - self._selection.last * self._every

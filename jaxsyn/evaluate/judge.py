@@ -16,16 +16,14 @@ import numpy as np
 
 from jaxsyn import settings, storage, systems
 from jaxsyn import workdir as workdir_lib
-from jaxsyn.data import splits
 from jaxsyn.data.augment import PRESETS
 from jaxsyn.data.blocks import Blocks
 from jaxsyn.data.cache import Cache
 from jaxsyn.data.feed import DataSettings, Feed
-from jaxsyn.data.prepared import PreparedSet
-from jaxsyn.data.preprocess import dequantise
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.errors import DataError, UsageError
-from jaxsyn.evaluate import synthetic, tables
+from jaxsyn.evaluate import rows as rows_lib
+from jaxsyn.evaluate import scoring, synthetic, tables
 from jaxsyn.evaluate.fit import Fit, Selection
 from jaxsyn.evaluate.metric_settings import MetricSettings
 from jaxsyn.evaluate.segmenter import Segmenter
@@ -36,42 +34,6 @@ from jaxsyn.train import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 WEIGHTS = ("none", "balanced", "balanced_real")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
-    """What the U-Nets of one row of the table are trained on.
-
-    Attributes:
-      name: Of the row.
-      patients: How many training patients' real cases; -1 for all, 0 for none. Smaller
-        sets are parts of larger ones.
-      synthetic: Synthetic cases, as a multiple of the training cases there are.
-      augment: One of `augment.PRESETS`, applied to both.
-      start_from: A row above, whose weights are the start: fine-tuning.
-    """
-
-    name: str
-    patients: int = -1
-    synthetic: float = 0.0
-    augment: str = "none"
-    start_from: str = ""
-
-    def __post_init__(self):
-        if self.augment not in PRESETS:
-            what = f"Row {self.name!r}: augment={self.augment!r}"
-            raise settings.unknown(what, self.augment, list(PRESETS))
-        if self.patients < -1 or self.synthetic < 0:
-            raise UsageError(
-                f"Row {self.name!r} has patients={self.patients} and"
-                f" synthetic={self.synthetic}.",
-                hint="patients is -1 for all, or 0 or more; synthetic is 0 or more.",
-            )
-        if not self.patients and not self.synthetic:
-            raise UsageError(
-                f"Row {self.name!r} has nothing to be trained on.",
-                hint="Give it patients, or synthetic cases.",
-            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +111,7 @@ class Judge:
 
     workdir: Path
     parts: JudgeConfig
-    rows: tuple[Row, ...]
+    rows: tuple[rows_lib.Row, ...]
     data: DataSettings
     training: TrainSettings
     selection: Selection
@@ -162,10 +124,10 @@ class Judge:
         parts = settings.build(JudgeConfig, config, "config")
         systems.check(config["system"])
         rows = tuple(
-            settings.build(Row, row, f"config.rows[{i}]")
+            settings.build(rows_lib.Row, row, f"config.rows[{i}]")
             for i, row in enumerate(config["rows"])
         )
-        _check_rows(rows, parts.generator)
+        rows_lib.check(rows, parts.generator)
         training = settings.build(TrainSettings, config["train"], "config.train")
         if training.epochs:
             raise UsageError(
@@ -192,10 +154,15 @@ class Judge:
         prepared = self.data.open(self.workdir.parent / "prepared")
         _check_parts(prepared, self.selection)
         measure = self.metrics.for_spec(prepared.spec)  # Unknown labels end it here.
-        rendered = self._rendered(prepared)
+        generator = self._generator(prepared)
+        rendered = generator and self._render(generator, prepared)
         for seed in self.parts.seeds:
             for row in self.rows:
-                self._fill(row, seed, prepared, rendered, measure)
+                recipe = self._recipe(row, seed, prepared, generator)
+                folder = self.cell(row.name, seed)
+                workdir_lib.claim(folder, recipe, free=workdir_lib.CADENCE)
+                if not (folder / "result.json").exists():
+                    self._fill(row, seed, prepared, rendered, measure)
         results = {
             row.name: [self._units(row, seed) for seed in self.parts.seeds]
             for row in self.rows
@@ -208,9 +175,28 @@ class Judge:
         """The folder of one row's U-Net with one seed."""
         return self.workdir / "cells" / f"{row}-{seed}"
 
-    def _fill(self, row, seed, prepared, rendered, measure):
-        """Trains and tests one U-Net, unless that has been done."""
-        folder = self.cell(row.name, seed)
+    def _generator(self, prepared) -> Generator | None:
+        """Who makes the synthetic cases, if a row has any."""
+        if not any(row.synthetic for row in self.rows):
+            return None
+        generator = Generator.load(self.parts.generator)
+        synthetic.check_fits(generator, prepared)
+        synthetic.check_no_leak(generator, prepared)
+        return generator
+
+    def _render(self, generator, prepared) -> Cache:
+        """The synthetic cases of all rows."""
+        return synthetic.make(
+            generator,
+            prepared,
+            self.rendering,
+            int(np.ceil(max(row.synthetic for row in self.rows))),
+            self.workdir,
+            whole_cases=bool(self.parts.depth),
+        )
+
+    def _recipe(self, row, seed, prepared, generator):
+        """Everything that decides what comes of one U-Net."""
         recipe = {
             "row": dataclasses.asdict(row),
             "seed": seed,
@@ -222,10 +208,15 @@ class Judge:
             "depth": self.parts.depth,
             "class_weights": self.parts.class_weights,
         }
-        workdir_lib.claim(folder, recipe, free=workdir_lib.CADENCE)
-        if (folder / "result.json").exists():
-            return
-        slices = _training_slices(row, prepared, rendered)
+        if row.synthetic:
+            recipe["generator"] = generator.fingerprint
+            recipe["rendering"] = dataclasses.asdict(self.rendering)
+        return recipe
+
+    def _fill(self, row, seed, prepared, rendered, measure):
+        """Trains and tests one U-Net."""
+        folder = self.cell(row.name, seed)
+        slices = rows_lib.training_slices(row, prepared, rendered)
         _LOG.info("Row %s, seed %d: %d slices.", row.name, seed, len(slices))
         fit = Fit(
             folder=folder,
@@ -242,45 +233,35 @@ class Judge:
                 "metrics": dataclasses.asdict(self.metrics),
             },
         )
-        layout = Layout.over()
-        feed = Feed(
-            Blocks(slices, self.parts.depth) if self.parts.depth else slices,
-            prepared.spec,
-            seed=seed,
-            resides=self.data.cache == "device" and not self.parts.depth,
-            augment=PRESETS[row.augment],
-            replicated=layout.replicated,
-        )
-        tested = {}
 
         def test(segmenter: Segmenter, step: int) -> None:
-            units = judged(segmenter, prepared, "test", measure)
-            tested[step] = [unit.to_json() for unit in units]
+            units = scoring.judged(segmenter, prepared, "test", measure)
+            with storage.writing(folder):
+                (folder / "tests").mkdir(exist_ok=True)
+                storage.write_json(_test(folder, step), [u.to_json() for u in units])
 
-        dice = self.metrics.validation(prepared.spec)
-        fit.run(
-            feed,
-            score=lambda segmenter: _mean_dice(segmenter, prepared, dice),
+        def score(segmenter: Segmenter) -> float:
+            dice = self.metrics.validation(prepared.spec)
+            return scoring.mean_dice(segmenter, prepared, dice)
+
+        tested = fit.run(
+            self._feed(row, seed, prepared, slices),
+            score=score if prepared.counts.get("validation") else None,
             test=test,
             start_from=self.cell(row.start_from, seed) if row.start_from else None,
         )
-        storage.write_json(folder / "result.json", {"tests": tested})
+        storage.write_json(folder / "result.json", {"tested_steps": tested})
+        fit.clean_up()
 
-    def _rendered(self, prepared) -> Cache | None:
-        """The synthetic cases of all rows."""
-        copies = max(row.synthetic for row in self.rows)
-        if not copies:
-            return None
-        generator = Generator.load(self.parts.generator)
-        synthetic.check_fits(generator, prepared)
-        synthetic.check_no_leak(generator, prepared)
-        return synthetic.make(
-            generator,
-            prepared,
-            self.rendering,
-            int(np.ceil(copies)),
-            self.workdir,
-            whole_cases=bool(self.parts.depth),
+    def _feed(self, row, seed, prepared, slices):
+        depth = self.parts.depth
+        return Feed(
+            Blocks(slices, depth) if depth else slices,
+            prepared.spec,
+            seed=seed,
+            resides=self.data.cache == "device" and not depth,
+            augment=PRESETS[row.augment],
+            replicated=Layout.over().replicated,
         )
 
     def _system(self, row, prepared, slices):
@@ -290,7 +271,7 @@ class Judge:
             return system
         spec, labels = prepared.spec, slices.label
         if self.parts.class_weights == "balanced_real" and row.patients:
-            labels = _training_slices(
+            labels = rows_lib.training_slices(
                 dataclasses.replace(row, synthetic=0.0), prepared, None
             ).label
         counts = np.bincount(labels.ravel(), minlength=len(spec.labels))
@@ -301,8 +282,12 @@ class Judge:
 
     def _units(self, row, seed) -> list[list[Unit]]:
         """What was found of the test cases, for each tested step of one U-Net."""
-        result = json.loads((self.cell(row.name, seed) / "result.json").read_text())
-        return [[*map(Unit.from_json, units)] for units in result["tests"].values()]
+        folder = self.cell(row.name, seed)
+        result = json.loads((folder / "result.json").read_text())
+        return [
+            [*map(Unit.from_json, json.loads(_test(folder, step).read_text()))]
+            for step in result["tested_steps"]
+        ]
 
     def _about(self, prepared) -> list[str]:
         """What the table's numbers depend on, in words."""
@@ -322,106 +307,14 @@ class Judge:
         return lines
 
 
-def judged(
-    segmenter: Segmenter, prepared: PreparedSet, part: str, measure: Any
-) -> list[Unit]:
-    """Segments the cases of a part and compares them with their label maps.
-
-    Args:
-      segmenter: Whose segmentation.
-      prepared: The set.
-      part: `validation` or `test`.
-      measure: The `SegmentationMetrics`.
-
-    Returns:
-      Units for `measure.table`.
-    """
-    cache = prepared.cache(part)
-    spec = prepared.spec
-    known = np.array([spec.classes[place] for place in spec.class_of_label], np.uint8)
-    rows: dict[str, list[int]] = {}
-    for i, (case, _) in enumerate(cache.rows):
-        rows.setdefault(case, []).append(i)
-    units = []
-    for case, places in rows.items():
-        images = dequantise(np.asarray(cache.image[places]))
-        # Where slices were left out, in between or around, both are background.
-        index = np.array([cache.rows[i][1] for i in places])
-        extent = (index.max() + 1, *images.shape[1:3])
-        prediction, reference = (np.zeros(extent, np.uint8) for _ in range(2))
-        prediction[index] = segmenter.segment(images)
-        reference[index] = known[np.asarray(cache.label[places])]
-        spacing = prepared.cases[case].spacing_mm
-        units += measure.case(prediction, reference, spacing=spacing, name=case)
-    return units
-
-
-def _mean_dice(segmenter, prepared, dice):
-    """The validation score: mean Dice of all regions and cases where it is defined."""
-    values = [
-        value
-        for unit in judged(segmenter, prepared, "validation", dice)
-        for region in unit.values.values()
-        for value in region.values()
-        if not np.isnan(value)
-    ]
-    return float(np.mean(values)) if values else 0.0
-
-
-def _training_slices(row, prepared, rendered) -> Cache:
-    """The real and synthetic slices of a row, one after the other."""
-    chosen = []
-    if row.patients:
-        cache = prepared.cache("train")
-        patients = [prepared.cases[case].patient for case, _ in cache.rows]
-        # The same order for every seed: what differs is the training alone.
-        order = splits.in_drawn_order(set(patients), "patients")
-        kept = order if row.patients < 0 else order[: row.patients]
-        if len(kept) < row.patients:
-            raise DataError(
-                f"Row {row.name!r} wants {row.patients} patients; the training part"
-                f" has {len(order)}.",
-                hint="Lower the row's patients, or train on a larger share.",
-            )
-        chosen.append((cache, [i for i, p in enumerate(patients) if p in set(kept)]))
-    if row.synthetic:
-        cases = list(dict.fromkeys(case for case, _ in rendered.rows))
-        per_copy = len({case.split("_", 1)[1] for case in cases})
-        kept = set(cases[: max(1, round(row.synthetic * per_copy))])
-        chosen.append(
-            (rendered, [i for i, (c, _) in enumerate(rendered.rows) if c in kept])
-        )
-    return Cache(
-        image=np.concatenate([cache.image[places] for cache, places in chosen]),
-        label=np.concatenate([cache.label[places] for cache, places in chosen]),
-        rows=tuple(cache.rows[i] for cache, places in chosen for i in places),
-    )
-
-
-def _check_rows(rows, generator):
-    names = [row.name for row in rows]
-    if len(set(names)) < len(names):
-        raise UsageError(
-            f"Rows share a name: {', '.join(names)}.", hint="Rename one of them."
-        )
-    for i, row in enumerate(rows):
-        if row.start_from and row.start_from not in names[:i]:
-            raise UsageError(
-                f"Row {row.name!r} starts from {row.start_from!r}, which is not above"
-                " it.",
-                hint=f"Above it are: {', '.join(names[:i]) or 'none'}.",
-            )
-        if row.synthetic and not generator:
-            raise UsageError(
-                f"Row {row.name!r} has synthetic cases, but no generator is given.",
-                hint="Name the workdir of a training: --config.generator=WORKDIR",
-            )
+def _test(folder, step):
+    """Where the units of one tested step are."""
+    return folder / "tests" / f"{step}.json"
 
 
 def _check_parts(prepared, selection):
-    needed = ["train", "test"]
-    if selection.by == "best" or selection.patience:
-        needed.append("validation")
+    chosen = selection.by == "best" or selection.patience
+    needed = ("train", "test", *(["validation"] if chosen else []))
     for part in needed:
         if not prepared.counts.get(part):
             raise DataError(

@@ -15,7 +15,7 @@ from jaxsyn.data import nifti, preprocess, sources
 from jaxsyn.data.cases import CaseVolumes
 from jaxsyn.data.preprocess import PrepareSettings, dequantise
 from jaxsyn.errors import DataError, UsageError
-from jaxsyn.evaluate import tables
+from jaxsyn.evaluate import scoring, tables
 from jaxsyn.evaluate.metric_settings import MetricSettings
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.evaluate.tables import unit_rows
@@ -132,8 +132,7 @@ def _segment_case(case, source, segmenter, measure, workdir):
         nifti.write(path, values[prediction], volumes.affine)
     if not case.label:
         return ()
-    spec = segmenter.spec
-    known = np.array([spec.classes[place] for place in spec.class_of_label], np.uint8)
+    known = scoring.segmentable(segmenter.spec)
     spacing = np.linalg.norm(volumes.affine[:3, :3], axis=0)
     return measure.case(
         prediction, known[volumes.label], spacing=tuple(spacing), name=case.name

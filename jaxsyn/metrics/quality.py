@@ -9,7 +9,7 @@ import numpy as np
 from jaxsyn.errors import UsageError
 from jaxsyn.metrics import inception_weights
 from jaxsyn.metrics.inception import Inception
-from jaxsyn.metrics.measures import (
+from jaxsyn.metrics.quality_measures import (
     MEASURES,
     OF_FEATURES,
     Extractor,
@@ -91,7 +91,7 @@ def evaluate(
             rows.append(pairs[0].row(metric, None, modality=MEAN, warning=why))
             continue
         found = [row for pair in pairs for row in measure(metric, pair)]
-        rows += found + (_means(found) if len(pairs) > 1 else [])
+        rows += found + (_means(found, len(pairs)) if len(pairs) > 1 else [])
     return rows
 
 
@@ -110,12 +110,12 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "", *notes, ""])
 
 
-def _means(rows):
-    """For each metric, the mean over modalities; None if one of them has none."""
+def _means(rows, modalities):
+    """The mean of each metric that all modalities have."""
     by_metric = defaultdict(list)
     for row in rows:
         by_metric[row.metric].append(row)
-    return [_mean(group) for group in by_metric.values()]
+    return [_mean(g) for g in by_metric.values() if len(g) == modalities]
 
 
 def _mean(rows):

@@ -90,6 +90,7 @@ class Generator:
         seed: int = 0,
         batch_size: int = 16,
         normalised: bool = False,
+        extra: Mapping[str, np.ndarray] | None = None,
     ) -> Float[np.ndarray, "*n h w c"]:
         """Synthesises an image for each label map.
 
@@ -99,6 +100,8 @@ class Generator:
           seed: Another seed gives other images of the same label maps.
           batch_size: Images at a time; decides speed and memory alone.
           normalised: Whether to return [-1, 1] instead of intensities.
+          extra: What else the system can use, by name, an array of N entries each;
+            its docstring says what that is.
 
         Returns:
           float32 images, channels as `spec.modalities`, in the intensity range of a
@@ -110,21 +113,26 @@ class Generator:
         labels = np.asarray(labels)
         self._check(labels)
         stack = labels.reshape(-1, *labels.shape[-2:]).astype(np.uint8)
+        given = {"label": stack, **self._check_extra(extra or {}, len(stack))}
         images = []
         for start in range(0, len(stack), batch_size):
-            chunk = stack[start : start + batch_size]
-            padded = np.zeros((batch_size, *chunk.shape[1:]), np.uint8)
-            padded[: len(chunk)] = chunk
+            chunk = {k: v[start : start + batch_size] for k, v in given.items()}
+            count = len(chunk["label"])
+            padded = {
+                k: np.pad(v, [(0, batch_size - count)] + [(0, 0)] * (v.ndim - 1))
+                for k, v in chunk.items()
+            }
             index = np.arange(start, start + batch_size)
             made = self._make(self._state, padded, index, seed)
-            images.append(np.asarray(made)[: len(chunk)])
+            images.append(np.asarray(made)[:count])
         made = np.concatenate(images).reshape(*labels.shape, -1)
         return made if normalised else self._intensities(made)
 
     @functools.cached_property
     def _make(self):
-        def one(state, label, index, seed):
-            batch = device.label_features(label[None], self.spec)
+        def one(state, given, index, seed):
+            given = {name: array[None] for name, array in given.items()}
+            batch = given | device.label_features(given["label"], self.spec)
             return self._engine.generate(
                 state, batch, stage=self._stage, seed=seed, index=index
             )[0]
@@ -137,6 +145,17 @@ class Generator:
             for i, intensity in enumerate(self.spec.intensities)
         ]
         return np.stack(channels, axis=-1)
+
+    def _check_extra(self, extra, count):
+        arrays = {name: np.asarray(array) for name, array in extra.items()}
+        for name, array in arrays.items():
+            if array.shape[:1] != (count,):
+                raise DataError(
+                    f"extra[{name!r}] has the shape {array.shape}; there are {count}"
+                    " label maps.",
+                    hint="Give one entry for each label map.",
+                )
+        return arrays
 
     def _check(self, labels):
         size = self.spec.image_size

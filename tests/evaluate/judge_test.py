@@ -14,7 +14,7 @@ from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.engine import loop
 from jaxsyn.engine.interrupt import Preempted
 from jaxsyn.errors import CheckpointError, DataError, UsageError
-from jaxsyn.evaluate import image_quality, judge
+from jaxsyn.evaluate import image_quality, judge, rows, scoring
 from jaxsyn.evaluate import segment as segment_job
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.synthesis.generator import Generator
@@ -104,12 +104,12 @@ def test_what_rows_are_trained_on(filled, folder):
     workdir, config = filled
     made = judge.Judge.from_config(config.to_dict(), workdir)
     prepared = made.data.open(folder / "prepared")
-    rendered = made._rendered(prepared)
+    rendered = made._render(made._generator(prepared), prepared)
     real = prepared.cache("train")
     assert len(rendered) == 2 * len(real)
     lengths = {}
     for row in made.rows:
-        slices = judge._training_slices(row, prepared, rendered)
+        slices = rows.training_slices(row, prepared, rendered)
         synthetic = sum(case.startswith("syn") for case, _ in slices.rows)
         patients = {c for c, _ in slices.rows if not c.startswith("syn")}
         lengths[row.name] = len(slices) - synthetic, len(patients)
@@ -174,7 +174,7 @@ def test_a_stopped_table_goes_on_to_the_same_numbers(filled, folder, monkeypatch
     assert not (folder / "stopped/table.md").exists()
     judge.run(again, folder / "stopped")
     one, other = (
-        json.loads((place / "cells/none-0/result.json").read_text())
+        [path.read_text() for path in (place / "cells/none-0/tests").iterdir()]
         for place in (workdir, folder / "stopped")
     )
     assert one == other
@@ -258,6 +258,35 @@ def test_a_changed_training_does_not_pass_for_a_finished_one(filled):
         judge.run(changed, workdir)
 
 
+def test_without_validation_patients_the_last_weights_are_tested(folder):
+    config = config_of(folder, rows=({"name": "a"},))
+    config.data.prepare.fractions = (0.6, 0.0, 0.4)
+    judge.run(config, folder / "no-validation")
+    cell = folder / "no-validation/cells/a-0"
+    assert json.loads((cell / "result.json").read_text())["tested_steps"] == [4]
+    scores = [json.loads(x) for x in (cell / "validation.jsonl").open()]
+    assert [each["score"] for each in scores] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "best", "looks"),
+    [(0, (0.1, 0.4, 0.4, 0.3), 2, 4), (1, (0.3, 0.2, 0.9, 0.9), 1, 2)],
+)
+def test_the_best_weights_are_kept_and_patience_ends(
+    folder, tmp_path, monkeypatch, patience, scores, best, looks
+):
+    given = iter(scores)
+    monkeypatch.setattr(scoring, "mean_dice", lambda *_: next(given))
+    config = config_of(folder, rows=({"name": "a"},))
+    config.selection = {"by": "best", "looks": 4, "patience": patience, "last": 1}
+    judge.run(config, tmp_path / "run")
+    cell = tmp_path / "run/cells/a-0"
+    assert json.loads((cell / "result.json").read_text())["tested_steps"] == [best]
+    assert len((cell / "validation.jsonl").read_text().splitlines()) == looks
+    assert int(Segmenter.load(cell).state.step) == best
+    assert not (cell / "checkpoints").exists()
+
+
 def test_volumes_are_segmented_by_a_network_for_volumes(folder):
     config = config_of(folder, rows=({"name": "a"},))
     config.depth = 8
@@ -280,7 +309,7 @@ def test_one_seed_of_balanced_weights_averaged_over_the_last_looks(folder):
     config.selection = {"by": "mean_last", "looks": 4, "last": 2}
     judge.run(config, folder / "last")
     result = json.loads((folder / "last/cells/a-0/result.json").read_text())
-    assert set(result["tests"]) == {"3", "4"}
+    assert result["tested_steps"] == [3, 4]
     cases = rows_of(folder / "last/cases.csv")
     assert {r["look"] for r in cases} == {"0", "1"}
 

@@ -119,6 +119,20 @@ def test_a_metric_that_fails_stops_no_other():
     assert rows[-1].value is not None
 
 
+def test_there_is_no_mean_over_some_of_the_modalities():
+    real, fake = images(3, 0), images(3, 1)
+    fake[..., 1] = -1.0  # Nothing but background.
+    rows = quality.evaluate(
+        real, fake, modalities=MODALITIES, extractor=None, metrics=("histogram",)
+    )
+    assert [(row.metric, row.modality) for row in rows] == [
+        ("histogram_wasserstein", "t1"),
+        ("histogram_intersection", "t1"),
+        ("histogram", "flair"),
+    ]
+    assert "synthetic images" in rows[-1].warning and rows[-1].value is None
+
+
 def test_the_same_seed_gives_the_same_rows():
     arguments = images(8, 0), images(8, 1)
     options = {"modalities": MODALITIES, "extractor": Means()}
