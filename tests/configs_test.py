@@ -23,6 +23,12 @@ WORDS = {
     "borde_brats": [f"regions={r}" for r in ("semantic", "b+semantic", "b+2", "b+4")]
     + [f"row={r}" for r in ("blocks", "multi_task", "residual")]
     + ["adam=momentum", "adam=ttur"],
+    "samr_brats": ["preset=samr-code", "preset=samr-literal"]
+    + [f"row=no-{r}" for r in ("stretch-out", "label-wise", "atlas", "consistency")],
+    "pix2pix_brats": ["lambda=10", "generator=resnet"],
+    "platscher_brats": ["lambda=10", "generator=spade"],
+    "sean_brats": ["shared"],
+    "pix2pixhd_brats": ["enhancer"],
     "spade_brats": ["vae"],
     "judge_borde_brats": ["real"] + [f"paper=00{i}" for i in range(5)],
 }

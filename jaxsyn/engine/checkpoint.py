@@ -41,9 +41,11 @@ class Checkpoints:
                 f"No checkpoints in {folder.parent}.",
                 hint="Train first: python -m jaxsyn.main --config=... --workdir=...",
             )
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=not readonly, read_only=readonly
-        )
+        options = ocp.CheckpointManagerOptions(create=True, max_to_keep=keep)
+        if readonly:
+            options = ocp.CheckpointManagerOptions(
+                create=False, read_only=True, save_interval_steps=0
+            )
         self._folder = folder
         with storage.writing(folder):
             self._manager = ocp.CheckpointManager(folder, options=options)

@@ -1,7 +1,5 @@
 """What conditional GANs share: a discriminator that sees condition and image."""
 
-from collections.abc import Mapping
-
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -9,6 +7,7 @@ import jax.numpy as jnp
 from jaxsyn.engine.nets import Nets
 from jaxsyn.engine.system import Loss, Phase
 from jaxsyn.losses import adversarial, reconstruction
+from jaxsyn.losses.adversarial import Adversarial
 
 
 def phases(system, generating: tuple[str, ...] = ("generator",)) -> tuple[Phase, ...]:
@@ -29,15 +28,23 @@ def phases(system, generating: tuple[str, ...] = ("generator",)) -> tuple[Phase,
 
 
 def discriminator_loss(
-    nets: Nets, condition: jax.Array, fake: jax.Array, real: jax.Array
+    nets: Nets,
+    condition: jax.Array,
+    fake: jax.Array,
+    real: jax.Array,
+    *,
+    game: Adversarial = adversarial.hinge,
+    weight: float = 1.0,
 ) -> Loss:
-    """Hinge loss of the network `discriminator`.
+    """What the network `discriminator` loses.
 
     Args:
       nets: The phase's networks.
       condition: What the images were made of, [B, H, W, L].
       fake: Synthetic images [B, H, W, C]; no gradient flows into them.
       real: Real ones.
+      game: Whose loss.
+      weight: Of both terms.
     """
     fake = lax.stop_gradient(fake)
     # One pass over both: one update of the spectral norms.
@@ -46,8 +53,8 @@ def discriminator_loss(
     fake_logits, real_logits = zip(*(jnp.split(x, 2) for x in logits), strict=True)
     return Loss(
         {
-            "fake": adversarial.hinge.fake(fake_logits),
-            "real": adversarial.hinge.real(real_logits),
+            "fake": weight * game.fake(fake_logits),
+            "real": weight * game.real(real_logits),
         }
     )
 
@@ -58,9 +65,10 @@ def generator_terms(
     fake: jax.Array,
     real: jax.Array,
     *,
-    feature_matching: float,
-) -> Mapping[str, jax.Array]:
-    """Hinge loss of a generator, and its features' distance from the real ones'.
+    feature_matching: float = 0.0,
+    game: Adversarial = adversarial.hinge,
+) -> dict[str, jax.Array]:
+    """What a generator loses, and its features' distance from the real ones'.
 
     Args:
       nets: The phase's networks.
@@ -68,10 +76,11 @@ def generator_terms(
       fake: Synthetic images [B, H, W, C].
       real: Real ones.
       feature_matching: Weight of that distance; 0 leaves it out.
+      game: Whose loss.
     """
     fake_features = nets("discriminator", _pair(condition, fake))
     logits = [features[-1] for features in fake_features]
-    terms = {"adversarial": adversarial.hinge.generator(logits)}
+    terms = {"adversarial": game.generator(logits)}
     if feature_matching:
         real_features = nets("discriminator", _pair(condition, real))
         distance = reconstruction.feature_matching(fake_features, real_features)

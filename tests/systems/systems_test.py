@@ -21,8 +21,31 @@ STAGE = Stage(start=0, stop=10, image_size=32, batch_size=4)
 SMALL = {"ngf": 4, "ndf": 4, "kernel_init": "he"}
 TINY = {
     "borde": {**SMALL, "hidden": 8, "feature_matching": 10.0},
+    "samr": {
+        **SMALL,
+        "downs": 1,
+        "blocks": 1,
+        "atlas_bins": 3,
+        "segmenter_ngf": 4,
+        "segmenter_downs": 2,
+    },
+    # Its first norm sees one equal pixel an image: it multiplies gradients by 300.
+    "sean": {**SMALL, "encoder_ngf": 4, "style_dim": 8, "feature_matching": 0.1},
     "spade": SMALL,
     "spade-vae": {**SMALL, "vae": True},
+    "pix2pixhd": {**SMALL, "downs": 1, "blocks": 1},
+    "pix2pixhd-enhancer": {
+        **SMALL,
+        "downs": 1,
+        "blocks": 1,
+        "num_scales": 1,
+        "enhancer": True,
+    },
+    "cyclegan": {**SMALL, "downs": 1, "blocks": 1, "critic_layers": 1, "pool_size": 6},
+    "pix2pix": SMALL,
+    "shin": {**SMALL, "generator": "resnet", "blocks": 1},
+    "platscher": SMALL,
+    "platscher-spade": {**SMALL, "generator": "spade"},
     "unet": {"widths": (4, 8, 8)},
 }
 GENERATORS = [case for case in TINY if case != "unet"]
