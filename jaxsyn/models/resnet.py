@@ -77,13 +77,9 @@ class ResnetGenerator(nn.Module):
                 self.norm, self.dropout, self.kernel_init, name=f"block_{i}"
             )
             x = block(x, train=train)
-        # Where `halve` takes 2i - 1 to 2i + 1 to i, `double` takes i to 2i to 2i + 2;
-        # mirrored, to 2i - 1 to 2i + 1, so that nothing is shifted.
-        x = _mirrored(x)
         for i in reversed(range(self.downs)):
             double = functools.partial(ConvTranspose, self.ngf * 2**i, 3)
             x = self._layer(double, f"up_{i}", x, train)
-        x = _mirrored(x)
         return x if features else jnp.tanh(edge(self.out_channels, name="image")(x))
 
     def _layer(self, conv, name, x, train):
@@ -127,7 +123,3 @@ class ResnetBlock(nn.Module):
             drop = nn.Dropout(self.dropout, rng_collection="noise")
             h = drop(h, deterministic=not train)
         return x + Normed(conv, self.norm, name="layer_1")(h, train=train)
-
-
-def _mirrored(x):
-    return jnp.flip(x, (1, 2))

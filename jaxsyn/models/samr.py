@@ -150,9 +150,7 @@ class Decoder(nn.Module):
     ) -> Float[Array, "b h2 w2 o"]:
         """Returns an image in [-1, 1]."""
         block = ResnetBlock(self.norm, kernel_init=self.kernel_init, name="block")
-        # Mirrored, since doubling takes i to 2i to 2i + 2 and halving 2i - 1 to 2i + 1
-        # to i: else each pair would shift the image by a pixel.
-        x = jnp.flip(block(x, train=train), (1, 2))
+        x = block(x, train=train)
         for i in reversed(range(len(self.widths) - 1)):
             double = functools.partial(
                 ConvTranspose, self.widths[i], 3, kernel_init=self.kernel_init
@@ -165,4 +163,4 @@ class Decoder(nn.Module):
             kernel_init=self.kernel_init,
             name="image",
         )
-        return jnp.tanh(image(jnp.flip(x, (1, 2))))
+        return jnp.tanh(image(x))

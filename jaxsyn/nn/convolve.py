@@ -55,9 +55,10 @@ def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A transposed convolution with stride 2 that doubles each side, in x's dtype.
 
     Pixel i of the input reaches output pixels 2i - p to 2i - p + w - 1 with tap 0 to
-    w - 1, where p is 1 for w = 4 (PyTorch's padding 1) and 0 for 2 and 3 (Keras'
-    `same`). Each phase, even or odd along each axis, is a convolution with half of
-    the taps; all phases are channels of one, and are then interleaved.
+    w - 1, where p is 0 for w = 2 and 1 for 3 and 4, as PyTorch's padding: what a
+    convolution of stride 2 and padding 1 has taken from somewhere goes back there.
+    Each phase, even or odd along each axis, is a convolution with half of the taps; all
+    phases are channels of one, and are then interleaved.
 
     Args:
       x: [B, *spatial, I].
@@ -85,7 +86,7 @@ def _single_taps(x, kernel):
 def _pairs_of_taps(x, kernel):
     """The same where each has two taps along each axis; of three, one is zero."""
     axes, side = x.ndim - 2, kernel.shape[0]
-    widths = [(4 - side, 0)] * axes + [(0, 0)] * 2
+    widths = [(0, 4 - side)] * axes + [(0, 0)] * 2
     flipped = jnp.flip(jnp.pad(kernel, widths), range(axes))
     # Each side of 4 is (tap, phase); phases become channels.
     split = flipped.reshape(*(2, 2) * axes, *kernel.shape[-2:])

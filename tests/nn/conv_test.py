@@ -96,7 +96,7 @@ def scattered(x, kernel, low):
     return whole[None, low : low + 2 * n, low : low + 2 * n]
 
 
-@pytest.mark.parametrize(("side", "low"), [(2, 0), (3, 0), (4, 1)])
+@pytest.mark.parametrize(("side", "low"), [(2, 0), (3, 1), (4, 1)])
 def test_transposed_convolution_by_its_definition(side, low):
     rng = np.random.default_rng(side)
     x, kernel = rng.normal(size=(1, 3, 3, 2)), rng.normal(size=(side, side, 2, 5))
@@ -113,6 +113,6 @@ def test_transposed_convolution_of_volumes_is_that_of_slices_and_of_depth(side):
     volume = jnp.zeros((1, 3, 3, 3, 2)).at[:, 1].set(plane)
     deep = jnp.zeros((side, *kernel.shape)).at[side - 1].set(kernel)
     got = transposed_conv(volume, deep)
-    place = 2 * 1 + side - 1 - (side == 4)
+    place = 2 * 1 + side - 1 - (side > 2)
     np.testing.assert_allclose(got[:, place], transposed_conv(plane, kernel), atol=1e-5)
     assert not np.delete(np.asarray(got), place, axis=1).any()
