@@ -164,7 +164,7 @@ class Judge:
                 if not (folder / "result.json").exists():
                     self._fill(row, seed, prepared, rendered, measure)
         results = {
-            row.name: [self._units(row, seed) for seed in self.parts.seeds]
+            row.name: {seed: self._units(row, seed) for seed in self.parts.seeds}
             for row in self.rows
         }
         table = tables.Comparison.of(results, measure, self.parts.paper)

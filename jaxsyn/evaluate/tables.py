@@ -13,8 +13,8 @@ from jaxsyn import storage
 from jaxsyn.metrics.segmentation import SegmentationMetrics
 from jaxsyn.metrics.segmentation_table import Cell, Table, Unit
 
-# By seed, then by tested step: the units of all cases.
-Results = Mapping[str, Sequence[Sequence[Sequence[Unit]]]]
+# By row, by seed, then for each tested step: the units of all cases.
+Results = Mapping[str, Mapping[int, Sequence[Sequence[Unit]]]]
 Paper = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
@@ -40,7 +40,8 @@ class Entry:
         if math.isnan(self.mean):
             return "–"
         sd = "" if math.isnan(self.sd) else f" ± {self.sd:.3g}"
-        return f"{self.mean:.4g}{sd}"
+        fewer = f" (n = {self.n})" if self.undefined else ""
+        return f"{self.mean:.4g}{sd}{fewer}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,9 @@ class Comparison:
         """Summarises what was found of each row's U-Nets."""
         entries, table = {}, None
         for row, seeds in results.items():
-            tables = [[measure.table(units) for units in steps] for steps in seeds]
+            tables = [
+                [measure.table(units) for units in steps] for steps in seeds.values()
+            ]
             table = tables[0][0]
             entries[row] = {
                 region: {
@@ -133,9 +136,9 @@ class Comparison:
 
     def _case_rows(self) -> Iterator[dict]:
         for row, seeds in self.results.items():
-            for number, steps in enumerate(seeds):
+            for seed, steps in seeds.items():
                 for look, units in enumerate(steps):
-                    place = {"row": row, "seed": number, "look": look}
+                    place = {"row": row, "seed": seed, "look": look}
                     yield from (place | found for found in unit_rows(units))
 
 
