@@ -71,15 +71,27 @@ def test_examinations_of_one_patient(tmp_path, name, patient):
     assert _find(tmp_path)[0].patient == patient
 
 
-@pytest.mark.parametrize(
-    ("suffix", "role"), [("_t1ce", "t1ce"), ("_seg", "segmentation")]
-)
-def test_a_missing_file_is_a_problem_that_names_it(tmp_path, suffix, role):
+def test_a_missing_image_is_a_problem_that_names_it(tmp_path):
     folder = write_brats(tmp_path, "BraTS2021_00000")
-    (folder / f"BraTS2021_00000{suffix}.nii.gz").unlink()
+    (folder / "BraTS2021_00000_t1ce.nii.gz").unlink()
     (problem,) = _find(tmp_path)
     assert isinstance(problem, Problem) and problem.name == "BraTS2021_00000"
-    assert f"{folder} has no {role}; it has BraTS2021_00000_" in problem.reason
+    assert f"{folder} has no t1ce; it has BraTS2021_00000_" in problem.reason
+
+
+def test_a_missing_segmentation_is_a_problem_unless_it_is_to_be_made(tmp_path):
+    folder = write_brats(tmp_path, "BraTS2021_00000")
+    (folder / "BraTS2021_00000_seg.nii.gz").unlink()
+    source = sources.load("brats")
+    (problem,) = source.find_cases(tmp_path)
+    assert isinstance(problem, Problem) and problem.name == "BraTS2021_00000"
+    assert f"{folder} has no segmentation; it has BraTS2021_00000_" in problem.reason
+    (case,) = source.find_cases(tmp_path, labelled=False)
+    volumes = source.read_case(case)
+    # All of it is brain, and nothing is said of a lesion that is not known.
+    assert set(np.unique(volumes.label)) == {0, 4}
+    assert volumes.label[volumes.foreground].min() == 4
+    assert not any("lesion" in note for note in volumes.notes)
 
 
 def test_two_files_of_a_modality_are_a_problem(tmp_path):
