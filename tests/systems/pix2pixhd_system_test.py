@@ -141,10 +141,10 @@ def test_the_boundary_conditions_if_it_is_asked_to():
 
 def test_the_generator_learns_to_please_a_discriminator_that_stays():
     engine = engine_of(build(), discriminator=optax.set_to_zero())
-    _, scalars = train(engine, make_batch(SPEC, 2), 25)
-    for name in ("adversarial", "features"):
-        losses = [x[f"generator/{name}"] for x in scalars]
-        assert losses[-1] < 0.9 * losses[0], name
+    _, scalars = train(engine, make_batch(SPEC, 2), 40)
+    terms = ("generator/adversarial", "generator/features")
+    totals = [sum(float(x[term]) for term in terms) for x in scalars]
+    assert totals[-1] < 0.8 * totals[0]
 
 
 def test_a_warm_up_needs_an_enhancer():
