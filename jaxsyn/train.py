@@ -86,6 +86,15 @@ class TrainSettings:
             checkpoint_every=self.checkpoint_every,
         )
 
+    def stage(self, num_slices: int, image_size: int) -> Stage:
+        """The whole training on `num_slices` slices of that size, in one stage."""
+        return Stage(
+            start=0,
+            stop=self.total_steps(num_slices),
+            image_size=image_size,
+            batch_size=self.batch_size,
+        )
+
     def total_steps(self, num_slices: int) -> int:
         """Steps of the whole training on `num_slices` slices."""
         return self.steps or max(1, self.epochs * num_slices // self.batch_size)
@@ -121,18 +130,13 @@ def run(config: Any, workdir: Path) -> None:
     )
     system = systems.build(config["system"], prepared.spec)
     system = system.fitted(prepared.cache("train"))
-    steps = training.total_steps(len(feed))
+    stage = training.stage(len(feed), prepared.spec.image_size)
+    steps = stage.stop
     _LOG.info("Training on %d slices for %d steps.", len(feed), steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=training.keep_checkpoints)
     writer = writers.create(workdir, resume_step=checkpoints.latest() or 0)
     engine = build_engine(
         config["optimizers"], training, system, steps, seed=config["seed"]
-    )
-    stage = Stage(
-        start=0,
-        stop=steps,
-        image_size=prepared.spec.image_size,
-        batch_size=training.batch_size,
     )
     samples = Samples(engine, stage, prepared, workdir / "samples", writer)
     job = Run(
@@ -143,15 +147,7 @@ def run(config: Any, workdir: Path) -> None:
         checkpoints=checkpoints,
         writer=writer,
         sample=samples.draw,
-        meta={
-            "config": config,
-            "spec": prepared.spec.to_json(),
-            "data": prepared.key,
-            "trained_on": {
-                "unit": prepared.split.unit,
-                "names": prepared.split.parts["train"],
-            },
-        },
+        meta=_meta(config, prepared),
         cadence=training.cadence,
     )
     state = job.resume_or_init()
@@ -199,6 +195,17 @@ def build_engine(
         accumulate=training.accumulate,
         dtype=DTYPES[training.dtype],
     )
+
+
+def _meta(config, prepared):
+    """What generation, and those who judge it, must know beside the weights."""
+    split = prepared.split
+    return {
+        "config": config,
+        "spec": prepared.spec.to_json(),
+        "data": prepared.key,
+        "trained_on": {"unit": split.unit, "names": split.parts["train"]},
+    }
 
 
 def _log_sizes(state):

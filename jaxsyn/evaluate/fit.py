@@ -21,7 +21,6 @@ from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.loop import Run
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.step import TrainState
-from jaxsyn.engine.system import Stage
 from jaxsyn.errors import UsageError
 from jaxsyn.evaluate.segmenter import CHOSEN, Segmenter
 from jaxsyn.spec import DataSpec
@@ -112,14 +111,9 @@ class Fit:
         Raises:
           Preempted: A signal came; everything is saved.
         """
-        steps = self.training.total_steps(len(feed))
+        stage = self.training.stage(len(feed), self.spec.image_size)
+        steps = stage.stop
         every = max(1, steps // self.selection.looks)
-        stage = Stage(
-            start=0,
-            stop=steps,
-            image_size=self.spec.image_size,
-            batch_size=self.training.batch_size,
-        )
         system = systems.build(self.system, self.spec)
         engine = build_engine(
             self.optimizers, self.training, system, steps, seed=self.seed
@@ -181,13 +175,14 @@ class _Looks:
         """Scores the state; True if training has gone on long enough."""
         segmenter = self._segmenter.with_state(state)
         self._scores[step] = self._score and self._score(segmenter)
-        self._write()
         if self._score:
             _LOG.info("Step %d: validation score %.4f.", step, self._scores[step])
         if self._selection.by == "best" and self._best == step:
             self._keep(state, step)
         if self._selection.by == "mean_last" and self._is_late(step):
             self._test(segmenter, step)
+        # Last: a look that a kill has cut short is not there, and is made again.
+        self._write()
         return self._is_enough()
 
     def look_again(self, state: TrainState) -> bool:
