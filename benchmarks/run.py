@@ -3,6 +3,7 @@
     python -m benchmarks.run [--only reading,preparing,pipeline,train,unet,surface]
         [--source-dir DIR] [--sizes 64,128,256] [--systems spade,borde]
         [--peer torch --peer-python PYTHON] [--rounds 5] [--steps 3] [--json FILE]
+    python -m benchmarks.run --only systems [--sizes 128,256] [--configs spade_brats]
     python -m benchmarks.run --only inception [--peer torch --peer-python PYTHON
         --peer-archive FILE]
 
@@ -20,12 +21,13 @@ import logging
 from pathlib import Path
 import sys
 
-from benchmarks import report, slices
+from benchmarks import report, slices, systems
+from benchmarks.systems import CONFIGS
 from benchmarks.train import SHAPES, TORCH_VARIANTS, TrainBenchmark
 from jaxsyn.errors import JaxsynError
 
 USUAL = ("reading", "preparing", "pipeline", "train", "unet", "surface")
-BENCHMARKS = (*USUAL, "inception")
+BENCHMARKS = (*USUAL, "systems", "inception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,6 +92,10 @@ def _measure(name, args):
             peer_python,
             args.peer_variants,
         )
+    if name == "systems":
+        return systems.measure(
+            source_dir, args.sizes, args.configs, args.rounds, args.steps
+        )
     benchmark = TrainBenchmark(
         sizes=args.sizes,
         systems=args.systems,
@@ -110,6 +116,7 @@ def _parser():
     add("--source-dir", default="", help="a BraTS folder; default: phantoms")
     add("--sizes", type=_sizes, default=(64, 128, 256), help="sides, in pixels")
     add("--systems", type=_words(("spade", "borde")), default=("spade", "borde"))
+    add("--configs", type=_words(CONFIGS), default=CONFIGS, help="of `systems`")
     add("--peer", choices=("torch",), help="whom to compare with")
     add("--peer-python", default="", help="the interpreter that has the peer")
     add("--peer-archive", default="", help="the TorchScript of Inception's weights")

@@ -70,7 +70,8 @@ class TrainBenchmark:
         commands = {
             f"{system} {size} px, ngf {width}, batch {count}": [
                 *(sys.executable, "-m", "benchmarks.train_step", "--batch", file),
-                *("--system", system, "--options", json.dumps({"ngf": width})),
+                *("--config", f"{system}_brats"),
+                *("--options", json.dumps({"ngf": width})),
             ]
             for system in self.systems
         }

@@ -1,6 +1,7 @@
 """A worker that runs jaxsyn's own training step; see `benchmarks.worker`."""
 
 import argparse
+import importlib
 import json
 import time
 
@@ -13,20 +14,26 @@ from jaxsyn.data import device
 from jaxsyn.engine import host_memory, optimizers
 from jaxsyn.engine.step import Engine
 from jaxsyn.engine.system import Stage
+from jaxsyn.nn import sparse_modulation
 from jaxsyn.spec import DataSpec, Label
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 LABELS = ("background", "necrotic", "oedema", "enhancing", "brain")
-# The learning rates and betas of each method's published trainer.
-ADAMS = {
-    "spade": {"generator": (1e-4, 0.0, 0.9), "discriminator": (4e-4, 0.0, 0.9)},
-    "borde": {"generator": (1e-4, 0.0, 0.999), "discriminator": (1e-4, 0.0, 0.999)},
-    "unet": {"segmenter": (1e-4, 0.9, 0.999)},
-}
 
 
-def make_step(name, batch_file, options):
-    """The compiled step of a system on one batch, and what is known about it."""
+def make_step(config, batch_file, options, dense):
+    """The compiled step of a configuration on one batch, and what is known about it.
+
+    Args:
+      config: A module of configs/.
+      batch_file: Of `slices.batch`.
+      options: Of its system, where they are not the configuration's.
+      dense: Whether gamma and beta are computed at every pixel.
+    """
+    jax.config.update("jax_enable_compilation_cache", False)  # Compiling is timed.
+    if dense:
+        sparse_modulation.pays = lambda *_: False
+    config = importlib.import_module(f"configs.{config}").get_config().to_dict()
     stored = np.load(batch_file)
     spec = DataSpec(
         image_size=stored["label"].shape[1],
@@ -36,11 +43,12 @@ def make_step(name, batch_file, options):
     batch = {
         "image": jax.numpy.asarray(stored["image"]),
         **device.label_features(jax.numpy.asarray(stored["label"]), spec),
+        "position": jax.numpy.full(len(stored["label"]), 0.5),
     }
-    system = systems.build({"name": name, **options}, spec)
+    system = systems.build({**config["system"], **options}, spec)
     adams = {
-        network: optimizers.Adam(learning_rate=rate, b1=b1, b2=b2)
-        for network, (rate, b1, b2) in ADAMS[name].items()
+        network: optimizers.Adam(**settings)
+        for network, settings in config["optimizers"].items()
     }
     engine = Engine(
         system=system,
@@ -49,7 +57,12 @@ def make_step(name, batch_file, options):
     )
     size, count = spec.image_size, len(stored["label"])
     stage = Stage(start=0, stop=1000, image_size=size, batch_size=count)
-    state = jax.jit(engine.init, static_argnames="stage")(batch, stage=stage)
+    init = jax.jit(
+        engine.init,
+        static_argnames="stage",
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
+    state = init(batch, stage=stage)
     start = time.perf_counter()
     compiled = (
         jax.jit(engine.step, static_argnames=("stage", "due"), donate_argnums=0)
@@ -74,11 +87,13 @@ def make_step(name, batch_file, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--batch", required=True)
-    parser.add_argument("--system", default="spade")
-    parser.add_argument("--options", default="{}", help="of the system, as JSON")
+    parser.add_argument("--config", default="spade_brats", help="of configs/")
+    parser.add_argument("--options", default="{}", help="of its system, as JSON")
+    parser.add_argument("--dense", action="store_true", help="no sparse modulation")
     args = parser.parse_args()
     host_memory.keep_freed_memory()
-    worker.serve(lambda: make_step(args.system, args.batch, json.loads(args.options)))
+    options = json.loads(args.options)
+    worker.serve(lambda: make_step(args.config, args.batch, options, args.dense))
 
 
 if __name__ == "__main__":

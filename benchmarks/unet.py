@@ -53,7 +53,8 @@ def _measure_size(size, file, rounds, steps, peer_python, variants):
     commands = {
         name: [
             *(sys.executable, "-m", "benchmarks.train_step", "--batch", file),
-            *("--system", "unet", "--options", json.dumps({"widths": widths})),
+            *("--config", "judge_borde_brats"),
+            *("--options", json.dumps({"widths": widths})),
         ]
     }
     for variant in variants if peer_python else ():
