@@ -120,9 +120,14 @@ def patches(
     """
     sides = _sides(x, window, stride, padding)
     x = _pad(x, _both(x, padding))
-    return jnp.concatenate(
-        [_shifted(x, tap, sides, stride) for tap in _taps(window)], axis=-1
-    )
+    # Axis by axis: a window of 5x5x5 takes 15 slices to compile, not 125.
+    for axis, (width, side) in enumerate(zip(window, sides, strict=True), start=1):
+        end = (side - 1) * stride + 1
+        shifted = [
+            lax.slice_in_dim(x, tap, tap + end, stride, axis) for tap in range(width)
+        ]
+        x = jnp.stack(shifted, axis=-2)
+    return x.reshape(*x.shape[: 1 + len(window)], -1)
 
 
 def by_patches(x, kernel, stride, padding):
@@ -143,7 +148,7 @@ def by_products(x, kernel, stride, padding):
     products = _pad(products, _both(x, padding))
     shares = jnp.split(products, math.prod(window), axis=-1)
     shifted = [
-        _shifted(share, tap, sides, 1)
+        _shifted(share, tap, sides)
         for share, tap in zip(shares, _taps(window), strict=True)
     ]
     return sum(shifted[1:], shifted[0])
@@ -203,13 +208,9 @@ def _taps(window):
     return itertools.product(*map(range, window))
 
 
-def _shifted(x, tap, sides, stride):
-    """What one tap of the window sees at all its positions."""
-    ranges = [
-        slice(t, t + (n - 1) * stride + 1, stride)
-        for t, n in zip(tap, sides, strict=True)
-    ]
-    return x[:, *ranges]
+def _shifted(x, tap, sides):
+    """What one tap of the window sees at all its positions, at stride 1."""
+    return x[:, *(slice(t, t + n) for t, n in zip(tap, sides, strict=True))]
 
 
 def _both(x, padding):
