@@ -1,5 +1,6 @@
 """Grids of samples: the same label maps, drawn again as training goes on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -7,67 +8,115 @@ import numpy as np
 
 from jaxsyn import pictures
 from jaxsyn.data import device
-from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import dequantise
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Stage
+from jaxsyn.spec import DataSpec
 
 ROWS = 6
 
 
 class Samples:
-    """Draws grids of unseen label maps: map, boundary, synthetic and real images.
+    """Draws grids of what a system makes, beside what is real.
+
+    Of a system that is given label maps: unseen ones, their boundaries, the images made
+    of them, and the real ones. Of one that makes label maps: those, with their images
+    if it makes them too, and real ones. Of a volume the slice that shows most.
 
     Attributes:
       folder: Where the pictures go.
     """
 
     def __init__(
-        self, engine: Engine, stage: Stage, prepared: PreparedSet, folder: Path, writer
+        self,
+        engine: Engine,
+        stages: Sequence[Stage],
+        slices,
+        spec: DataSpec,
+        folder: Path,
+        writer,
     ):
-        """Chooses the slices: of validation patients, if there are any."""
+        """Chooses what is drawn.
+
+        Args:
+          engine: Generates.
+          stages: Of the training.
+          slices: A `Cache`, `Blocks` or `Subset` to choose from.
+          spec: What they mean.
+          folder: Where the pictures go.
+          writer: Takes `write_images(step, images)`.
+        """
         self.folder, self._writer = folder, writer
-        self._spec, self._stage = prepared.spec, stage
-        parts = [p for p in ("validation", "test", "train") if prepared.counts.get(p)]
-        cache = prepared.cache(parts[0])
-        chosen = telling_slices(cache.label, [case for case, _ in cache.rows], ROWS)
-        self._label = np.asarray(cache.label[chosen])
-        self._real = dequantise(np.asarray(cache.image[chosen]))
+        self._spec, self._stages = spec, stages
+        labels = slices.label
+        cases = [case for case, _ in slices.rows]
+        chosen = telling_slices(labels, cases, ROWS)
+        self._label = np.asarray(labels[chosen])
+        self._real = dequantise(np.asarray(slices.image[chosen]))
 
-        def generate(state, label):
-            batch = device.label_features(label, self._spec)
-            return batch["boundary"], engine.generate(state, batch, stage=stage)
+        def generate(state, label, stage):
+            batch = device.label_features(label, spec)
+            made = engine.generate(state, batch, stage=stage)
+            return {"boundary": batch["boundary"], **engine.system.decode(made)}
 
-        self._generate = jax.jit(generate)
+        self._generate = jax.jit(generate, static_argnames="stage")
 
     def draw(self, state: TrainState, step: int) -> Path:
         """Writes the grid of `step` and returns its path."""
-        boundary, synthetic = jax.device_get(self._generate(state, self._label))
-        rows = [
-            [
-                pictures.colour_labels(label, self._spec.labels),
-                pictures.grey(2.0 * outline[..., 0] - 1.0),
-                *(pictures.grey(image[..., c]) for c in range(image.shape[-1])),
-                *(pictures.grey(real[..., c]) for c in range(real.shape[-1])),
-            ]
-            for label, outline, image, real in zip(
-                self._label, boundary, synthetic, self._real, strict=True
-            )
-        ]
-        names = self._spec.modalities
-        captions = ["labels", "boundary"]
-        captions += [f"synthetic {name}" for name in names]
-        captions += [f"real {name}" for name in names]
-        sheet = pictures.grid(rows, captions)
+        stage = next(s for s in self._stages if step <= s.stop)
+        made = jax.device_get(self._generate(state, self._label, stage=stage))
+        made |= {"real image": self._real, "real label": self._label}
+        if made["boundary"].ndim == 5:
+            made = _slices_that_show_most(made)
+        columns = self._columns(made)
+        rows = zip(*columns.values(), strict=True)
+        sheet = pictures.grid([*map(list, rows)], [*columns])
         self._writer.write_images(step, {"samples": np.asarray(sheet)[None]})
         return pictures.save(sheet, self.folder / f"step_{step:07d}.png")
+
+    def _columns(self, made):
+        """Pictures by caption."""
+        real = self._images("real", made["real image"])
+        labels = {"labels": self._labels(made["real label"])}
+        if "label" in made:
+            synthetic = {"synthetic labels": self._labels(made["label"])}
+            if "image" in made:
+                synthetic |= self._images("synthetic", made["image"])
+            return {**synthetic, "real labels": labels["labels"], **real}
+        outline = [pictures.grey(2.0 * b[..., 0] - 1.0) for b in made["boundary"]]
+        synthetic = self._images("synthetic", made["image"])
+        return {**labels, "boundary": outline, **synthetic, **real}
+
+    def _labels(self, maps):
+        return [pictures.colour_labels(label, self._spec.labels) for label in maps]
+
+    def _images(self, what, images):
+        return {
+            f"{what} {name}": [pictures.grey(image[..., c]) for image in images]
+            for c, name in enumerate(self._spec.modalities)
+        }
+
+
+def _slices_that_show_most(made):
+    """Of volumes [N, D, H, W, ...] by name, a slice each."""
+
+    def shown(label):
+        return np.argmax((label > 0).reshape(*label.shape[:2], -1).sum(-1), axis=1)
+
+    own = shown(made.get("label", made["real label"]))
+    places = {"real image": shown(made["real label"])}
+    places["real label"] = places["real image"]
+    return {
+        name: volumes[np.arange(len(volumes)), places.get(name, own)]
+        for name, volumes in made.items()
+    }
 
 
 def telling_slices(labels: np.ndarray, cases: list[str], count: int) -> np.ndarray:
     """Picks slices that show much: many classes, large lesions, different cases.
 
     Args:
-      labels: Label maps [N, H, W].
+      labels: Label maps or volumes of them, [N, ...].
       cases: The case of each.
       count: How many to pick; all, if there are fewer.
 
@@ -75,8 +124,8 @@ def telling_slices(labels: np.ndarray, cases: list[str], count: int) -> np.ndarr
       Their indices in rising order.
     """
     scores = []
-    for i, label in enumerate(labels):
-        areas = np.bincount(label.ravel(), minlength=2)[1:]
+    for i in range(len(cases)):
+        areas = np.bincount(labels[[i]].ravel(), minlength=2)[1:]
         present = areas[areas > 0]
         # Slices with all classes first; among them those with the largest lesion.
         rest = present.sum() - present.max() if present.size else 0

@@ -20,9 +20,11 @@ from jaxsyn.engine.step import Engine
 from jaxsyn.engine.system import Stage, System
 from jaxsyn.errors import UsageError
 from jaxsyn.samples import Samples
+from jaxsyn.snapshots import BestSnapshot
 
 _LOG = logging.getLogger(__name__)
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+_LOOKED_AT = ("validation", "test", "train")  # Samples are of the first there is.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class TrainConfig:
     system: Mapping[str, Any]
     optimizers: Mapping[str, Any]
     train: Mapping[str, Any]
+    depth: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,9 @@ class TrainSettings:
       sample_every: Steps between grids of samples; 0 makes only the last.
       checkpoint_every: Steps between checkpoints.
       keep_checkpoints: How many checkpoints are kept.
+      best: `swd` also keeps, in the folder `best`, the state whose label maps were
+        closest to the real ones whenever samples were drawn; see `snapshots`.
+      best_of: How many label maps are compared.
     """
 
     steps: int = 0
@@ -64,12 +70,17 @@ class TrainSettings:
     sample_every: int = 1000
     checkpoint_every: int = 1000
     keep_checkpoints: int = 2
+    best: str = ""
+    best_of: int = 1024
 
     def __post_init__(self):
         if self.dtype not in DTYPES:
             raise settings.unknown(
                 f"config.train.dtype={self.dtype!r}", self.dtype, list(DTYPES)
             )
+        if self.best not in ("", "swd"):
+            what = f"config.train.best={self.best!r}"
+            raise settings.unknown(what, self.best, ["swd"])
         if (self.steps > 0) == (self.epochs > 0):
             raise UsageError(
                 f"config.train.steps is {self.steps} and config.train.epochs is"
@@ -115,13 +126,15 @@ def run(config: Any, workdir: Path) -> None:
     training = settings.build(TrainSettings, config["train"], "config.train")
     layout = Layout.over()
     layout.check_batch_size(training.batch_size, training.accumulate)
+    depth = config.get("depth", 0)
     # What can be known to be wrong is said before hours of preparing.
     systems.check(config["system"])
     data = feed_lib.DataSettings.from_config(config["data"])
     workdir_lib.claim(workdir, config)
     prepared = data.open(workdir.parent / "prepared")
+    slices = data.training_slices(prepared, "train", depth)
     feed = feed_lib.Feed(
-        data.cache_of(prepared, "train"),
+        slices,
         prepared.spec,
         seed=config["seed"],
         resides=data.cache == "device",
@@ -130,33 +143,62 @@ def run(config: Any, workdir: Path) -> None:
     )
     system = systems.build(config["system"], prepared.spec)
     system = system.fitted(prepared.cache("train"))
-    stage = training.stage(len(feed), prepared.spec.image_size)
-    steps = stage.stop
-    _LOG.info("Training on %d slices for %d steps.", len(feed), steps)
+    stages = system.stages(training.stage(len(feed), prepared.spec.image_size))
+    for stage in stages:
+        layout.check_batch_size(stage.batch_size, training.accumulate)
+    steps = stages[-1].stop
+    what = "volumes" if depth else "slices"
+    _LOG.info("Training on %d %s for %d steps.", len(feed), what, steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=training.keep_checkpoints)
     writer = writers.create(workdir, resume_step=checkpoints.latest() or 0)
     engine = build_engine(
         config["optimizers"], training, system, steps, seed=config["seed"]
     )
-    samples = Samples(engine, stage, prepared, workdir / "samples", writer)
+    meta = _meta(config, prepared)
+    look = _look(engine, stages, data, prepared, training, depth, workdir, writer, meta)
     job = Run(
         engine=engine,
-        stages=(stage,),
+        stages=stages,
         feed=feed,
         layout=layout,
         checkpoints=checkpoints,
         writer=writer,
-        sample=samples.draw,
-        meta=_meta(config, prepared),
+        sample=look,
+        meta=meta,
         cadence=training.cadence,
     )
     state = job.resume_or_init()
     _log_sizes(state)
-    state = job.train(state)
-    picture = samples.draw(state, steps)
+    look(job.train(state), steps)
     writer.close()
     checkpoints.close()
-    print(f"Trained {steps} steps. Pictures are in {picture}")
+    print(f"Trained {steps} steps. Pictures are in {workdir / 'samples'}")
+
+
+def _look(engine, stages, data, prepared, training, depth, workdir, writer, meta):
+    """What is done with a state when its turn comes: pictures, perhaps a measure."""
+    unseen = next(part for part in _LOOKED_AT if prepared.counts.get(part))
+    shown = data.training_slices(prepared, unseen, depth)
+    samples = Samples(engine, stages, shown, prepared.spec, workdir / "samples", writer)
+    if not training.best:
+        return samples.draw
+    slices = data.training_slices(prepared, "train", depth)
+    best = BestSnapshot(
+        engine,
+        stages,
+        slices,
+        prepared.spec,
+        Checkpoints(workdir / "best", keep=1),
+        writer,
+        meta,
+        count=training.best_of,
+    )
+
+    def look(state, step):
+        samples.draw(state, step)
+        best.look(state, step)
+
+    return look
 
 
 def build_engine(

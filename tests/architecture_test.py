@@ -25,6 +25,7 @@ LAYERS = {
     "synthesis": 4,
     "evaluate": 4,
     "samples": 4,
+    "snapshots": 4,
     "train": 4,
     "main": 6,
 }

@@ -1,13 +1,13 @@
 """A part's slices as volumes: blocks of slices that follow one another in a case."""
 
-from collections.abc import Sequence
 import functools
 import itertools
 
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 import numpy as np
 
 from jaxsyn.data.cache import Cache
+from jaxsyn.data.subset import Gathered
 
 
 class Blocks:
@@ -34,26 +34,12 @@ class Blocks:
                 slices.append(np.where(block < 0, -1, places[block]))
                 rows.append((case, int(cache.rows[places[block[0]]][1])))
         self.rows = tuple(rows)
-        self.image = _Gathered(cache.image, np.array(slices))
-        self.label = _Gathered(cache.label, np.array(slices))
-        self.position = _Gathered(cache.position, np.array(slices))
+        self.image = Gathered(cache.image, np.array(slices))
+        self.label = Gathered(cache.label, np.array(slices))
+        self.position = Gathered(cache.position, np.array(slices))
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-class _Gathered:
-    """An array of blocks, made where it is indexed."""
-
-    def __init__(self, slices, index):
-        self._slices, self._index = slices, index
-        self.dtype = slices.dtype
-
-    def __getitem__(self, rows: Sequence[int]) -> Shaped[np.ndarray, "n d ..."]:
-        index = self._index[rows]
-        blocks = self._slices[np.maximum(index, 0)]
-        blocks[index < 0] = 0  # The background of images and of labels.
-        return blocks
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,21 +7,24 @@ makes them larger (floats, one-hot maps, boundaries) is computed where it is use
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, UInt16
+import numpy as np
 
 from jaxsyn.data.augment import NONE, Augment
 from jaxsyn.data.cache import Cache
 from jaxsyn.data.preprocess import LEVELS
+from jaxsyn.data.subset import Subset
 from jaxsyn.spec import DataSpec
 
 Batch = dict[str, jax.Array]
 
 
-def put(cache: Cache, sharding: jax.sharding.Sharding | None = None) -> Batch:
+def put(cache: Cache | Subset, sharding: jax.sharding.Sharding | None = None) -> Batch:
     """Puts a whole part on the accelerators, a copy on each unless told otherwise.
 
     Pass the result to the jitted step as an argument and `gather` from it there.
     """
-    arrays = {key: getattr(cache, key) for key in ("image", "label", "position")}
+    keys = ("image", "label", "position")
+    arrays = {key: np.asarray(getattr(cache, key)) for key in keys}
     return jax.device_put(arrays, sharding)
 
 

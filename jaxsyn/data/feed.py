@@ -1,6 +1,6 @@
 """From the data part of a configuration to batches for the training loop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from jaxsyn.data.cache import Cache
 from jaxsyn.data.phantom import write_phantom
 from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import PrepareSettings
+from jaxsyn.data.subset import Subset, holding
 from jaxsyn.spec import DataSpec
 
 CACHES = ("memory", "mmap", "device")
@@ -48,6 +49,7 @@ class DataSettings:
     on_bad_case: str = "error"
     cache: str = "memory"
     jobs: int = 0
+    holding: Sequence[str] = ()
     prepare: PrepareSettings = PrepareSettings()
     augment: Augment = Augment()
     phantom: PhantomSettings = PhantomSettings()
@@ -89,21 +91,33 @@ class DataSettings:
         out_dir = Path(self.prepared_dir or default_dir)
         if (out_dir / "manifest.json").exists():  # A prepared set itself.
             return PreparedSet.open(out_dir)
-        source_dir = self.source_dir
-        if not source_dir and self.phantom.patients:
-            source_dir = self._write_phantom(out_dir)
         return prepare.prepare(
             sources.load(self.source),
-            source_dir,
+            self.find_source_dir(out_dir),
             self.prepare,
             out_dir=out_dir,
             jobs=self.jobs or None,
             on_bad_case=self.on_bad_case,
         )
 
-    def cache_of(self, prepared: PreparedSet, part: str) -> Cache:
-        """A part's slices, where the settings want them."""
-        return prepared.cache(part, in_memory=self.cache == "memory")
+    def find_source_dir(self, out_dir: Path) -> Path | str:
+        """The folder of cases; the phantom's, written there if it is not, if none."""
+        if self.source_dir or not self.phantom.patients:
+            return self.source_dir
+        return self._write_phantom(Path(self.prepared_dir or out_dir))
+
+    def training_slices(
+        self, prepared: PreparedSet, part: str, depth: int = 0
+    ) -> Cache | Blocks | Subset:
+        """A part's slices, or its volumes of `depth` slices, as the settings want.
+
+        Raises:
+          DataError: None of them holds what all should hold.
+        """
+        slices = prepared.cache(part, in_memory=self.cache == "memory")
+        if depth:
+            slices = Blocks(slices, depth)
+        return holding(slices, prepared.spec, self.holding) if self.holding else slices
 
     def _write_phantom(self, out_dir):
         phantom = self.phantom
@@ -129,7 +143,7 @@ class Feed:
 
     def __init__(
         self,
-        cache: Cache | Blocks,
+        cache: Cache | Blocks | Subset,
         spec: DataSpec,
         *,
         seed: int,
@@ -140,7 +154,7 @@ class Feed:
         """Takes what is to be fed.
 
         Args:
-          cache: Slices, or blocks of them.
+          cache: Slices, or blocks of them, or some of these.
           spec: What they mean.
           seed: Which order.
           resides: Whether slices are put on the accelerators once, all of them.

@@ -126,7 +126,25 @@ class Engine:
 
         Randomness is a function of `seed` and `index`.
         """
-        nets = nets_lib.Nets(
+        nets = self._nets_at_rest(state, stage, seed, index)
+        return self.system.generate(nets, batch)
+
+    def score(
+        self,
+        state: TrainState,
+        batch: system_lib.Batch,
+        made: jax.Array,
+        *,
+        stage: system_lib.Stage,
+        seed: int | jax.Array = 0,
+        index: int | jax.Array = 0,
+    ) -> jax.Array:
+        """How real the system finds what `generate` made, [B]."""
+        nets = self._nets_at_rest(state, stage, seed, index)
+        return self.system.score(nets, batch, made)
+
+    def _nets_at_rest(self, state, stage, seed, index):
+        return nets_lib.Nets(
             self.system.networks,
             {**state.params, **state.ema},
             state.stats,
@@ -137,7 +155,6 @@ class Engine:
             dtype=self.dtype,
             memory=state.memory,
         )
-        return self.system.generate(nets, batch)
 
     def reset_optimizers(self, state: TrainState) -> TrainState:
         """Starts every optimiser afresh; jit it like `step`, with shardings."""
@@ -155,6 +172,8 @@ class Engine:
             updates, opt[name] = self.optimizers[name].update(
                 grads[name], opt[name], params[name]
             )
+            if stage.rate != 1.0:
+                updates = jax.tree.map(lambda u: stage.rate * u, updates)
             params[name] = optax.apply_updates(params[name], updates)
         state = state.replace(params=params, stats=stats, opt=opt, memory=memory)
         return state, {**scalars, "grad_norm": optax.tree.norm(grads)}
