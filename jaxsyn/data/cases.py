@@ -5,15 +5,19 @@ Numpy only: this runs in worker processes, which start faster without JAX.
 
 from collections.abc import Mapping
 import dataclasses
-import functools
 from pathlib import Path
 
 from jaxtyping import Bool, Num, UInt8
 import numpy as np
+from scipy import ndimage
 
 from jaxsyn.data import nifti
 from jaxsyn.errors import DataError
 from jaxsyn.spec import Label, encode_labels
+
+# In label tables the values of a tissue map stand this much higher, so that they
+# differ from those of lesions.
+TISSUE_OFFSET = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,10 +40,13 @@ class Case:
     Attributes:
       name: Unique in the source.
       patient: Whose it is; a patient may have several cases.
-      images: A file for each modality, in the order of the source's modalities.
+      images: A file for each modality, in the order of the source's modalities;
+        none if the source has label maps alone.
       label: The segmentation; None if there is none, as in cases yet to segment.
       label_tables: What its values may mean. The first table that has all values
         of the file holds; all of them agree in what an index means.
+      tissues: A second label map, which holds where the segmentation is 0; in the
+        tables its values are `TISSUE_OFFSET` higher than in the file.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Case:
     images: Mapping[str, ImageFile]
     label: ImageFile | None
     label_tables: tuple[tuple[Label, ...], ...]
+    tissues: ImageFile | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -55,8 +63,8 @@ class Case:
 
     @property
     def volumes(self) -> tuple[ImageFile, ...]:
-        """The images, and the segmentation if there is one."""
-        return (*self.images.values(), *filter(None, [self.label]))
+        """The images, and the segmentation and the tissues if there are any."""
+        return (*self.images.values(), *filter(None, [self.label, self.tissues]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +99,7 @@ class CaseVolumes:
     Attributes:
       images: One volume for each modality, in the files' dtypes.
       label: Indices into the label table; 0 exactly outside the foreground.
-      foreground: True where any image is not 0, and in all of the lesion.
+      foreground: True where any image is not 0, and wherever there is a label.
       affine: From voxel indices to RAS+ millimetres.
       notes: What a person should know about the case, though it can be used.
     """
@@ -107,8 +115,9 @@ def read_case(case: Case | Problem) -> CaseVolumes:
     """Reads and checks the files of a case.
 
     The brain is what is not 0 in some image, as in skull-stripped images. Where it
-    has no label of its own it gets the table's derived label (the one without file
-    values), if there is one. Lesion outside the brain is kept.
+    has no label of its own it gets the nearest tissue if there is a tissue map, or
+    else the table's derived label (the one without file values), if there is one.
+    Lesion outside the brain is kept.
 
     Raises:
       DataError: A file is damaged or missing, lies on another grid than the first,
@@ -120,25 +129,24 @@ def read_case(case: Case | Problem) -> CaseVolumes:
     images = tuple(_pick(volumes, file) for file in case.images.values())
     for modality, file in case.images.items():
         _check_contrast(_pick(volumes, file), f"{file.path} ({modality})")
-    notes = []
-    if case.label:
-        label = _label(_pick(volumes, case.label), case)
-    else:
-        label = np.zeros(images[0].shape, np.uint8)
-    brain = functools.reduce(np.logical_or, (image != 0 for image in images))
-    lesion = label > 0
-    if case.label and not lesion.any():
-        notes.append("there is no lesion")
-    if outside := np.count_nonzero(lesion & ~brain):
-        notes.append(f"{outside} lesion voxels lie where all images are 0")
+    first = next(iter(volumes.values()))
+    brain = np.zeros(first.data.shape[:3], bool)
+    for image in images:
+        brain |= image != 0
+    values = _pick(volumes, case.label) if case.label else np.zeros_like(brain)
+    notes = _notes(values != 0, brain, case)
+    if case.tissues:
+        values = _add_tissues(values, _pick(volumes, case.tissues), brain, case)
+    label = _label(values, case)
+    unlabelled = brain & (label == 0)
     for index, meaning in enumerate(case.label_tables[0]):
         if not meaning.values:
-            np.copyto(label, np.uint8(index), where=brain & ~lesion)
+            label[unlabelled] = index
     return CaseVolumes(
         images=images,
         label=label,
-        foreground=brain | lesion,
-        affine=next(iter(volumes.values())).affine,
+        foreground=brain | (label > 0),
+        affine=first.affine,
         notes=(
             *(f"{v.path.name}: {note}" for v in volumes.values() for note in v.notes),
             *notes,
@@ -198,14 +206,42 @@ def _check_contrast(image, where):
         )
 
 
+def _notes(lesion, brain, case):
+    notes = []
+    if case.label and not lesion.any():
+        notes.append("there is no lesion")
+    if case.images and (outside := np.count_nonzero(lesion & ~brain)):
+        notes.append(f"{outside} lesion voxels lie where all images are 0")
+    return notes
+
+
+def _add_tissues(values, tissues, brain, case):
+    """The segmentation's values, and around the lesion those of the tissues."""
+    there = tissues != 0
+    if not there.any():
+        raise DataError(
+            f"{case.tissues.path}: there is no tissue in it.",
+            hint="Delete it, and write it again: python -m jaxsyn.data.tissues DIR",
+        )
+    merged = np.where(values != 0, values, tissues + there * np.uint8(TISSUE_OFFSET))
+    missing = brain & (merged == 0)
+    if missing.any():
+        nearest = ndimage.distance_transform_edt(
+            ~there, return_distances=False, return_indices=True
+        )
+        merged[missing] = tissues[tuple(nearest[:, missing])] + np.uint8(TISSUE_OFFSET)
+    return merged
+
+
 def _label(values, case):
-    """Encodes the label file's values as indices."""
+    """Encodes the label files' values as indices."""
+    where = " with ".join(str(file.path) for file in (case.label, case.tissues) if file)
     # Most voxels are 0; taken in the file's order, the others are found fast.
     flat, errors = values.ravel("F"), []
     inside = flat != 0
     for table in case.label_tables:
         try:
-            indices = encode_labels(flat[inside], table, str(case.label.path))
+            indices = encode_labels(flat[inside], table, where)
         except DataError as error:
             errors.append(error)
         else:

@@ -43,8 +43,8 @@ class Verdict:
 def check_cases(cases: Iterable[Case | Problem], *, jobs: int = 0) -> Iterator[Verdict]:
     """Yields a verdict for every case, in their order.
 
-    Cases whose images are equal, voxel for voxel, are noted: divided between
-    training and test they would spoil it.
+    Cases whose images (or label maps, where there are no images) are equal, voxel for
+    voxel, are noted: divided between training and test they would spoil it.
 
     Args:
       cases: What a source found.
@@ -68,7 +68,8 @@ def _verdict(case):
         volumes = read_case(case)
     except DataError as error:
         return Verdict(name=case.name, refused=str(error)), None
-    content = tuple(isal_zlib.crc32(image.ravel("F")) for image in volumes.images)
+    arrays = volumes.images or (volumes.label,)
+    content = tuple(isal_zlib.crc32(array.ravel("F")) for array in arrays)
     return Verdict(name=case.name, notes=volumes.notes), content
 
 

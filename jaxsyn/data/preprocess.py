@@ -32,7 +32,8 @@ class PrepareSettings:
         its volume's minimum is not 0; if it is, 0 becomes -1.
       high_percentile: The one that becomes 1.
       min_foreground: The least share of a slice's pixels that must be brain for the
-        slice to be kept; 0 keeps all.
+        slice to be kept; 0 keeps all, and 1e-9 those with any. Where there are label
+        maps alone, what has a label stands for the brain, here and in `crop`.
       split: What is divided into parts: "patient", or "slice", which puts slices of
         one patient into training and test.
       fractions: Of patients (or slices) in train, validation and test.

@@ -6,7 +6,8 @@ or 3 where someone has closed the gap. From 2023 they end in -t1n, -t1c, -t2w, -
 refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+import dataclasses
 from pathlib import Path
 import re
 
@@ -49,27 +50,44 @@ LABELS = _labels(4, 3)
 
 def find_cases(root: Path) -> Iterator[Case | Problem]:
     """Finds the cases in `root`, in its folders and in theirs."""
-    for folder in _folders(root, _DEPTH):
-        files, folders = [], False
+    for folder in folders(root):
+        files, nested = [], False
         for path in sorted(folder.iterdir()):
-            folders |= path.is_dir()
-            if _stem(path) and path.is_file():
+            nested |= path.is_dir()
+            if stem(path) and path.is_file():
                 files.append(path)
         if files:
             yield _case(folder, files)
-        elif not folders and folder.name.lower().startswith("brats"):
+        elif not nested and folder.name.lower().startswith("brats"):
             yield Problem(name=folder.name, reason=f"{folder} holds no NIfTI file.")
 
 
-def _folders(root, depth):
+def find_relabelled_cases(
+    root: Path, relabel: Callable[[tuple[Label, ...]], tuple[Label, ...]]
+) -> Iterator[Case | Problem]:
+    """Finds the same cases; `relabel` makes of their label tables those to use."""
+    for case in find_cases(root):
+        if isinstance(case, Case):
+            tables = tuple(map(relabel, case.label_tables))
+            case = dataclasses.replace(case, label_tables=tables)
+        yield case
+
+
+def label_tables(of_2023: bool) -> tuple[tuple[Label, ...], ...]:
+    """What the values of a segmentation may mean, named as from 2023 on or before."""
+    return (_labels(3),) if of_2023 else (_labels(4), _labels(3))
+
+
+def folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """Yields `root` and, down to `depth`, the folders in it that are not hidden."""
     yield root
     if depth:
         for path in sorted(root.iterdir()):
             if path.is_dir() and not path.name.startswith("."):
-                yield from _folders(path, depth - 1)
+                yield from folders(path, depth - 1)
 
 
-def _stem(path):
+def stem(path: Path) -> str:
     """The file's name without .nii or .nii.gz; empty if it is no NIfTI file."""
     match = re.fullmatch(r"([^.].*)\.nii(\.gz)?", path.name, re.IGNORECASE)
     return match[1] if match else ""
@@ -78,7 +96,7 @@ def _stem(path):
 def _case(folder, files):
     roles, words = {}, set()
     for path in files:
-        word = re.split("[_-]", _stem(path).lower())[-1]
+        word = re.split("[_-]", stem(path).lower())[-1]
         # BraTS20_Training_355 has W39_1998.09.19_Segm.nii.
         role = "seg" if word.startswith("seg") else _WORDS.get(word)
         roles.setdefault(role, []).append(path)
@@ -91,17 +109,16 @@ def _case(folder, files):
             reason = f"{folder} has {'several' if role in roles else 'no'} {role}"
             reason = f"{reason}; it has {', '.join(there)}."
             return Problem(name=folder.name, reason=reason)
-    new = words & _WORDS_OF_2023
     return Case(
         name=folder.name,
-        patient=_patient(folder.name),
+        patient=patient_of(folder.name),
         images={m: ImageFile(path=roles[m][0]) for m in MODALITIES},
         label=ImageFile(path=roles["seg"][0]) if "seg" in roles else None,
-        label_tables=(_labels(3),) if new else (_labels(4), _labels(3)),
+        label_tables=label_tables(bool(words & _WORDS_OF_2023)),
     )
 
 
-def _patient(case):
-    """BraTS-GLI-00000-001 is the second examination of BraTS-GLI-00000."""
+def patient_of(case: str) -> str:
+    """Whose a case is: BraTS-GLI-00000-001 is an examination of BraTS-GLI-00000."""
     match = re.fullmatch(r"(BraTS-[A-Za-z]+-\d+)-\d+", case)
     return match[1] if match else case

@@ -1,0 +1,38 @@
+"""Segmentations of BraTS without images, for generators of label maps.
+
+Files that end in _seg or -seg may lie together in one folder or in those of cases,
+whose images are not read. There is no brain in such a data set: foreground is where
+there is a label.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+import re
+
+from jaxsyn.data.cases import Case, ImageFile
+from jaxsyn.data.sources import brats, brats_tumour
+
+MODALITIES = ()
+LABELS = brats_tumour.LABELS
+ORIGIN = brats.ORIGIN
+LAYOUT = "files in _seg.nii.gz or -seg.nii.gz, here or in folders"
+
+
+def find_cases(root: Path) -> Iterator[Case]:
+    """Finds the segmentations in `root` and in the folders where cases may lie."""
+    for folder in brats.folders(root):
+        for path in sorted(folder.iterdir()):
+            match = re.fullmatch("(.+)([_-])seg", brats.stem(path), re.IGNORECASE)
+            if match and path.is_file():
+                yield _case(match[1], match[2] == "-", path)
+
+
+def _case(name, of_2023, path):
+    tables = brats.label_tables(of_2023)
+    return Case(
+        name=name,
+        patient=brats.patient_of(name),
+        images={},
+        label=ImageFile(path=path),
+        label_tables=tuple(map(brats_tumour.without_brain, tables)),
+    )
