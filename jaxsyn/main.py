@@ -23,8 +23,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 JOBS = {
     "train": "jaxsyn.train",
     "judge": "jaxsyn.evaluate.judge",
+    "gallery": "jaxsyn.synthesis.gallery",
     "quality": "jaxsyn.evaluate.image_quality",
     "segment": "jaxsyn.evaluate.segment",
+    "synthesize": "jaxsyn.synthesis.synthesize",
 }
 
 _CONFIG = config_flags.DEFINE_config_file(

@@ -1,9 +1,15 @@
 """A tiny data set's meaning and batches of it, shared by the tests."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
+from jaxsyn import systems
 from jaxsyn.data import device
+from jaxsyn.engine.checkpoint import Checkpoints
+from jaxsyn.engine.step import Engine
+from jaxsyn.engine.system import Stage
 from jaxsyn.spec import DataSpec, IntensityMap, Label
 
 NAMES = ("background", "necrotic", "oedema", "enhancing", "brain")
@@ -46,3 +52,32 @@ def make_batch(spec: DataSpec, count: int = 2, seed: int = 0):
     position = jnp.linspace(0.0, 1.0, count)
     features = device.label_features(jnp.asarray(labels), spec)
     return {"image": image, "position": position, **features}
+
+
+def make_volumes(spec: DataSpec, count: int = 2, depth: int = 8):
+    """The same of volumes [B, D, H, W], each one slice throughout."""
+    batch = make_batch(spec, count)
+    return {k: jnp.repeat(v[:, None], depth, axis=1) for k, v in batch.items()}
+
+
+def save_training(folder, system, spec, trained_on=(), depth=0):
+    """Saves a state as it is before the first step, as a training's workdir."""
+    built = systems.build(system, spec)
+    transform = optax.sgd(1e-3)
+    engine = Engine(
+        system=built,
+        optimizers={name: transform for name in built.networks},
+        ema_decays={},
+    )
+    stage = Stage(start=0, stop=1, image_size=spec.image_size, batch_size=2)
+    batch = make_volumes(spec, 2, depth) if depth else make_batch(spec, 2)
+    state = jax.jit(engine.init, static_argnames="stage")(batch, stage=stage)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    meta = {
+        "config": {"system": system, "depth": depth},
+        "spec": spec.to_json(),
+        "trained_on": {"unit": "patient", "names": list(trained_on)},
+    }
+    checkpoints.save(state, 1, meta)
+    checkpoints.wait()
+    checkpoints.close()

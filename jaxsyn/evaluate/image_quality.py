@@ -17,10 +17,11 @@ from jaxsyn import workdir as workdir_lib
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.preprocess import dequantise
 from jaxsyn.errors import UsageError
-from jaxsyn.evaluate import synthetic, tables
+from jaxsyn.evaluate import tables
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.metrics import quality
 from jaxsyn.metrics.frechet import frechet_distance
+from jaxsyn.synthesis.fitting import check_fits, check_no_leak
 from jaxsyn.synthesis.generator import Generator
 
 PARTS = ("train", "validation", "test")
@@ -75,9 +76,9 @@ def run(config: Any, workdir: Path) -> None:
     generator = Generator.load(job.generator)
     workdir_lib.claim(workdir, config)
     prepared = data.open(workdir.parent / "prepared")
-    synthetic.check_fits(generator, prepared)
+    check_fits(generator, prepared)
     if job.part == "test":
-        synthetic.check_no_leak(generator, prepared)
+        check_no_leak(generator, prepared)
     cache = prepared.cache(job.part)
     real = dequantise(np.asarray(cache.image))
     fake = generator.generate(np.asarray(cache.label), seed=job.seed, normalised=True)

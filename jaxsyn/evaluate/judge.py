@@ -29,6 +29,8 @@ from jaxsyn.evaluate.metric_settings import MetricSettings
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.losses.segmentation import balanced_weights
 from jaxsyn.metrics.segmentation_table import Unit
+from jaxsyn.synthesis.export import check_lineages
+from jaxsyn.synthesis.fitting import check_fits, check_no_leak, tested_patients
 from jaxsyn.synthesis.generator import Generator
 from jaxsyn.train import TrainSettings
 
@@ -127,7 +129,15 @@ class Judge:
             settings.build(rows_lib.Row, row, f"config.rows[{i}]")
             for i, row in enumerate(config["rows"])
         )
-        rows_lib.check(rows, parts.generator)
+        rendering = settings.build(
+            synthetic.SyntheticSettings, parts.synthetic, "config.synthetic"
+        )
+        if parts.generator and rendering.export:
+            raise UsageError(
+                "Both config.generator and config.synthetic.export are given.",
+                hint="Synthetic cases come from one of them.",
+            )
+        rows_lib.check(rows, parts.generator or rendering.export)
         training = settings.build(TrainSettings, config["train"], "config.train")
         if training.epochs:
             raise UsageError(
@@ -143,22 +153,19 @@ class Judge:
             data=DataSettings.from_config(config["data"]),
             training=training,
             selection=settings.build(Selection, parts.selection, "config.selection"),
-            rendering=settings.build(
-                synthetic.SyntheticSettings, parts.synthetic, "config.synthetic"
-            ),
+            rendering=rendering,
             metrics=settings.build(MetricSettings, parts.metrics, "config.metrics"),
         )
 
     def run(self) -> str:
         """Trains and tests what is missing; returns the table in Markdown."""
-        prepared = self.data.open(self.workdir.parent / "prepared")
+        prepared = self.data.open(self._prepared_dir)
         _check_parts(prepared, self.selection)
         measure = self.metrics.for_spec(prepared.spec)  # Unknown labels end it here.
-        generator = self._generator(prepared)
-        rendered = generator and self._render(generator, prepared)
+        rendered, origin = self._synthetic(prepared)
         for seed in self.parts.seeds:
             for row in self.rows:
-                recipe = self._recipe(row, seed, prepared, generator)
+                recipe = self._recipe(row, seed, prepared, origin)
                 folder = self.cell(row.name, seed)
                 workdir_lib.claim(folder, recipe, free=workdir_lib.CADENCE)
                 if not (folder / "result.json").exists():
@@ -171,31 +178,38 @@ class Judge:
         table.save(self.workdir, self._about(prepared))
         return f"{table.format(self._about(prepared))}\n\nSaved in {self.workdir}"
 
+    @property
+    def _prepared_dir(self) -> Path:
+        return self.workdir.parent / "prepared"
+
     def cell(self, row: str, seed: int) -> Path:
         """The folder of one row's U-Net with one seed."""
         return self.workdir / "cells" / f"{row}-{seed}"
 
-    def _generator(self, prepared) -> Generator | None:
-        """Who makes the synthetic cases, if a row has any."""
-        if not any(row.synthetic for row in self.rows):
-            return None
+    def _synthetic(self, prepared) -> tuple[Cache | None, str]:
+        """The synthetic cases of all rows, if any has some, and what they depend on."""
+        most = max(row.synthetic for row in self.rows)
+        if not most:
+            return None, ""
+        if self.rendering.export:
+            folder = Path(self.rendering.export)
+            check_lineages(folder, tested_patients(prepared))
+            made = synthetic.of_export(folder, self.data, self._prepared_dir)
+            return made.cache("train", in_memory=True), made.key
         generator = Generator.load(self.parts.generator)
-        synthetic.check_fits(generator, prepared)
-        synthetic.check_no_leak(generator, prepared)
-        return generator
-
-    def _render(self, generator, prepared) -> Cache:
-        """The synthetic cases of all rows."""
-        return synthetic.make(
+        check_fits(generator, prepared)
+        check_no_leak(generator, prepared)
+        rendered = synthetic.make(
             generator,
             prepared,
             self.rendering,
-            int(np.ceil(max(row.synthetic for row in self.rows))),
+            int(np.ceil(most)),
             self.workdir,
             whole_cases=bool(self.parts.depth),
         )
+        return rendered, generator.fingerprint
 
-    def _recipe(self, row, seed, prepared, generator):
+    def _recipe(self, row, seed, prepared, origin):
         """Everything that decides what comes of one U-Net."""
         recipe = {
             "row": dataclasses.asdict(row),
@@ -209,7 +223,7 @@ class Judge:
             "class_weights": self.parts.class_weights,
         }
         if row.synthetic:
-            recipe["generator"] = generator.fingerprint
+            recipe["generator"] = origin
             recipe["rendering"] = dataclasses.asdict(self.rendering)
         return recipe
 
@@ -291,7 +305,7 @@ class Judge:
 
     def _about(self, prepared) -> list[str]:
         """What the table's numbers depend on, in words."""
-        test = {prepared.cases[case].patient for case, _ in prepared.cache("test").rows}
+        test = tested_patients(prepared)
         lines = [
             f"{len(test)} test patients; {len(self.parts.seeds)} seeds;"
             f" {self.training.steps} steps of batch {self.training.batch_size} for"

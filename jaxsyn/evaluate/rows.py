@@ -58,7 +58,7 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
       rendered: The synthetic ones, if the row has any.
 
     Raises:
-      DataError: The row wants more patients than there are.
+      DataError: The row wants more patients or synthetic cases than there are.
     """
     chosen = []
     if row.patients:
@@ -76,8 +76,15 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
         chosen.append((cache, [i for i, p in enumerate(patients) if p in set(kept)]))
     if row.synthetic:
         cases = list(dict.fromkeys(case for case, _ in rendered.rows))
-        per_copy = len({case.split("_", 1)[1] for case in cases})
-        kept = set(cases[: max(1, round(row.synthetic * per_copy))])
+        real = len({case for case, _ in prepared.cache("train").rows})
+        wanted = max(1, round(row.synthetic * real))
+        if len(cases) < wanted:
+            raise DataError(
+                f"Row {row.name!r} wants {wanted} synthetic cases; there are"
+                f" {len(cases)}.",
+                hint="Synthesise more of them, or lower the row's synthetic.",
+            )
+        kept = set(cases[:wanted])
         chosen.append(
             (rendered, [i for i, (c, _) in enumerate(rendered.rows) if c in kept])
         )
@@ -89,7 +96,12 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
 
 
 def check(rows: Sequence[Row], generator: str) -> None:
-    """Raises UsageError if rows do not fit together, or want a generator in vain."""
+    """Raises UsageError if rows do not fit together, or synthetic cases have no origin.
+
+    Args:
+      rows: Of the table.
+      generator: Who makes synthetic cases, or the export that has them; may be empty.
+    """
     names = [row.name for row in rows]
     if len(set(names)) < len(names):
         raise UsageError(
@@ -105,5 +117,6 @@ def check(rows: Sequence[Row], generator: str) -> None:
         if row.synthetic and not generator:
             raise UsageError(
                 f"Row {row.name!r} has synthetic cases, but no generator is given.",
-                hint="Name the workdir of a training: --config.generator=WORKDIR",
+                hint="Name the workdir of a training: --config.generator=WORKDIR, or of"
+                " a synthesis job: --config.synthetic.export=WORKDIR",
             )

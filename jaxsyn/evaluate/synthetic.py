@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from jaxsyn import settings, storage
 from jaxsyn.data import cache as cache_lib
+from jaxsyn.data import prepare, sources
 from jaxsyn.data.augment import PRESETS
 from jaxsyn.data.cache import Cache
+from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import quantise
-from jaxsyn.data.splits import in_drawn_order, slice_name
-from jaxsyn.errors import DataError, UsageError
+from jaxsyn.data.splits import in_drawn_order
+from jaxsyn.errors import UsageError
 from jaxsyn.synthesis.generator import Generator
 
 _LOG = logging.getLogger(__name__)
@@ -34,10 +36,13 @@ class SyntheticSettings:
       seed: Which ones.
       warp: One of `augment.PRESETS`, whose flips and warps change the label maps
         before they are rendered, so that anatomies differ; `none` keeps them.
+      export: The workdir of a synthesis job, in the format `brats`, whose cases are
+        taken instead.
     """
 
     seed: int = 0
     warp: str = "classical"
+    export: str = ""
 
     def __post_init__(self):
         if self.warp not in PRESETS:
@@ -91,40 +96,33 @@ def make(
     return Cache.open(folder, in_memory=True)
 
 
-def check_fits(generator: Generator, prepared: PreparedSet) -> None:
-    """Raises UsageError if a generator's images cannot stand beside a set's."""
-    for field in ("image_size", "modalities", "label_names"):
-        ours = getattr(prepared.spec, field)
-        theirs = getattr(generator.spec, field)
-        if ours != theirs:
-            raise UsageError(
-                f"The generator's {field} is {theirs}, that of the data is {ours}.",
-                hint="Prepare the data as the generator's were: config.data.source and"
-                " config.data.prepare.",
-            )
+def of_export(folder: Path, data: DataSettings, out_dir: Path) -> PreparedSet:
+    """Prepares the cases of a synthesis job as the real ones are.
 
+    Args:
+      folder: The job's workdir.
+      data: How the real ones are prepared.
+      out_dir: Prepared sets are put here.
 
-def check_no_leak(generator: Generator, prepared: PreparedSet) -> None:
-    """Raises DataError if a test patient was seen when the generator was trained."""
-    unit, names = generator.trained_on["unit"], set(generator.trained_on["names"])
-    test = set(prepared.split.parts["test"])
-    if (unit, prepared.split.unit) != ("slice", "slice"):
-        # Whole patients count as seen or as tested if any of their slices is.
-        patients = {
-            slice_name(case, index): prepared.cases[case].patient
-            for case in prepared.cases
-            for index in prepared.cases[case].kept
-        }
-        names = {patients.get(name, name) for name in names}
-        test = {patients.get(name, name) for name in test}
-    if seen := sorted(names & test):
-        raise DataError(
-            f"{len(seen)} of the judge's test {prepared.split.unit}s were among those"
-            f" the generator was trained on: {', '.join(seen[:10])}.",
-            hint="Use the division the generator was trained with:"
-            " config.data.prepare.split_file=PREPARED/split.json, or its split_seed"
-            " and fractions.",
+    Raises:
+      UsageError: It has no cases in the format `brats`.
+    """
+    cases = folder / "brats"
+    if not cases.is_dir():
+        raise UsageError(
+            f"There is no folder {cases}.",
+            hint="Name the workdir of a synthesis job with config.export.format=brats.",
         )
+    everything = dataclasses.replace(
+        data.prepare, fractions=(1.0, 0.0, 0.0), split="patient", split_file=""
+    )
+    return prepare.prepare(
+        sources.load(data.source),
+        cases,
+        everything,
+        out_dir=out_dir,
+        jobs=data.jobs or None,
+    )
 
 
 def _examples(generator, source, options, copies, whole_cases) -> Iterator[dict]:

@@ -1,4 +1,4 @@
-"""A trained generator, from Python: label maps in, images out."""
+"""A trained generator, from Python: label maps in and images out, or new label maps."""
 
 from collections.abc import Mapping
 import functools
@@ -16,14 +16,14 @@ from jaxsyn.data import device
 from jaxsyn.engine.checkpoint import Checkpoints, inference_state
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Stage
-from jaxsyn.errors import CheckpointError, DataError
+from jaxsyn.errors import CheckpointError, DataError, UsageError
 from jaxsyn.spec import DataSpec
 
 
 class Generator:
-    """Makes images of label maps with the weights of a finished or running training.
+    """Makes images of label maps, or label maps, with the weights of a training.
 
-    An image is a function of its label map, the seed and its index in the call,
+    What is made is a function of its label map, the seed and its index in the call,
     whatever the batch size.
 
     Attributes:
@@ -42,23 +42,34 @@ class Generator:
         self._stage = Stage(start=0, stop=1, image_size=spec.image_size, batch_size=1)
 
     @classmethod
-    def load(cls, workdir: str | Path, step: int | None = None) -> "Generator":
+    def load(
+        cls,
+        workdir: str | Path,
+        step: int | None = None,
+        *,
+        folder: str = "checkpoints",
+        options: Mapping[str, Any] | None = None,
+    ) -> "Generator":
         """Reads the newest checkpoint of a run, or that of `step`.
 
         Args:
           workdir: The folder the training was given.
           step: Which checkpoint; the newest by default.
+          folder: `checkpoints`, or `best` for the best snapshot, if one was kept.
+          options: Of the system, where generation should differ from the training,
+            e.g. `{"truncation": 0.7}`.
 
         Raises:
           CheckpointError: There is none, or it cannot be read.
+          UsageError: The system has no such option.
         """
-        checkpoints = Checkpoints(Path(workdir) / "checkpoints", readonly=True)
+        checkpoints = Checkpoints(Path(workdir) / folder, readonly=True)
         step = checkpoints.choose(step)
         meta = checkpoints.meta(step)
         spec = DataSpec.from_json(meta["spec"])
         arrays = checkpoints.restore_arrays(step)
         checkpoints.close()
-        system = systems.build(meta["config"]["system"], spec)
+        system = systems.build({**meta["config"]["system"], **(options or {})}, spec)
         return cls(system, spec, inference_state(arrays), meta)
 
     @property
@@ -83,6 +94,16 @@ class Generator:
             digest.update(np.ascontiguousarray(leaf))
         return digest.hexdigest()
 
+    @property
+    def makes_labels(self) -> bool:
+        """Whether it makes label maps, rather than images of those it is given."""
+        return self._engine.system.makes_labels
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether it makes images, with label maps of its own or of given ones."""
+        return self._engine.system.makes_images
+
     def generate(
         self,
         labels: Int[np.ndarray, "*n h w"],
@@ -90,6 +111,7 @@ class Generator:
         seed: int = 0,
         batch_size: int = 16,
         normalised: bool = False,
+        coherent: bool = False,
         extra: Mapping[str, np.ndarray] | None = None,
     ) -> Float[np.ndarray, "*n h w c"]:
         """Synthesises an image for each label map.
@@ -100,6 +122,8 @@ class Generator:
           seed: Another seed gives other images of the same label maps.
           batch_size: Images at a time; decides speed and memory alone.
           normalised: Whether to return [-1, 1] instead of intensities.
+          coherent: Whether all share one draw of latents and noise, as the slices of
+            a volume should; else each has its own.
           extra: What else the system can use, by name, an array of N entries each;
             its docstring says what that is.
 
@@ -109,42 +133,94 @@ class Generator:
 
         Raises:
           DataError: The label maps' size or values are not those of the training.
+          UsageError: It makes label maps itself.
         """
+        if self.makes_labels:
+            raise UsageError(
+                "This generator makes label maps; it is given none.",
+                hint="Call `sample`, or load the training of one that makes images.",
+            )
         labels = np.asarray(labels)
         self._check(labels)
         stack = labels.reshape(-1, *labels.shape[-2:]).astype(np.uint8)
         given = {"label": stack, **self._check_extra(extra or {}, len(stack))}
-        images = []
-        for start in range(0, len(stack), batch_size):
+        index = np.zeros(len(stack), int) if coherent else np.arange(len(stack))
+        made = self._in_batches(given, index, seed, batch_size)["image"]
+        made = made.reshape(*labels.shape, -1)
+        return made if normalised else self.intensities(made)
+
+    def sample(
+        self, count: int, *, seed: int = 0, batch_size: int = 16, first: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Draws new label maps, with their images if it makes both.
+
+        Args:
+          count: How many.
+          seed: Another seed gives others.
+          batch_size: How many at a time; decides speed and memory alone.
+          first: Index of the first: what a call for 10 gives in two, from 0 and 5.
+
+        Returns:
+          "label" uint8 [N, H, W], or [N, D, H, W] of a generator of volumes; "score"
+          float32 [N], how real its discriminator finds each; and "image" float32
+          [N, H, W, C] in [-1, 1] if it makes images too.
+
+        Raises:
+          UsageError: It makes images of label maps that it is given.
+        """
+        if not self.makes_labels:
+            raise UsageError(
+                "This generator makes images of label maps, and has to be given them.",
+                hint="Call `generate`, or load the training of one that makes label"
+                " maps.",
+            )
+        side = self.spec.image_size
+        depth = self.meta["config"].get("depth", 0)
+        shape = (depth, side, side) if depth else (side, side)
+        given = {"label": np.zeros((count, *shape), np.uint8)}
+        index = np.arange(first, first + count)
+        made = self._in_batches(given, index, seed, batch_size)
+        return {**made, "label": made["label"].astype(np.uint8)}
+
+    def intensities(
+        self, images: Float[np.ndarray, "*n h w c"]
+    ) -> Float[np.ndarray, "*n h w c"]:
+        """Takes images in [-1, 1] to the range of a typical training volume."""
+        channels = [
+            intensity.invert(images[..., i])
+            for i, intensity in enumerate(self.spec.intensities)
+        ]
+        return np.stack(channels, axis=-1)
+
+    def _in_batches(self, given, index, seed, batch_size):
+        """What is made of each entry, by name."""
+        made = []
+        for start in range(0, len(index), batch_size):
             chunk = {k: v[start : start + batch_size] for k, v in given.items()}
-            count = len(chunk["label"])
-            padded = {
-                k: np.pad(v, [(0, batch_size - count)] + [(0, 0)] * (v.ndim - 1))
+            places = index[start : start + batch_size]
+            missing = batch_size - len(places)  # All batches are compiled as one.
+            chunk = {
+                k: np.pad(v, [(0, missing)] + [(0, 0)] * (v.ndim - 1))
                 for k, v in chunk.items()
             }
-            index = np.arange(start, start + batch_size)
-            made = self._make(self._state, padded, index, seed)
-            images.append(np.asarray(made)[:count])
-        made = np.concatenate(images).reshape(*labels.shape, -1)
-        return made if normalised else self._intensities(made)
+            padded = np.pad(places, (0, missing))
+            some = jax.device_get(self._make(self._state, chunk, padded, seed))
+            made.append({k: v[: len(places)] for k, v in some.items()})
+        return {k: np.concatenate([some[k] for some in made]) for k in made[0]}
 
     @functools.cached_property
     def _make(self):
         def one(state, given, index, seed):
             given = {name: array[None] for name, array in given.items()}
             batch = given | device.label_features(given["label"], self.spec)
-            return self._engine.generate(
-                state, batch, stage=self._stage, seed=seed, index=index
-            )[0]
+            arguments = {"stage": self._stage, "seed": seed, "index": index}
+            made = self._engine.generate(state, batch, **arguments)
+            found = dict(self._engine.system.decode(made))
+            if self.makes_labels:
+                found["score"] = self._engine.score(state, batch, made, **arguments)
+            return {name: array[0] for name, array in found.items()}
 
         return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None)))
-
-    def _intensities(self, images):
-        channels = [
-            intensity.invert(images[..., i])
-            for i, intensity in enumerate(self.spec.intensities)
-        ]
-        return np.stack(channels, axis=-1)
 
     def _check_extra(self, extra, count):
         arrays = {name: np.asarray(array) for name, array in extra.items()}
