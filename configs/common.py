@@ -46,6 +46,7 @@ def base() -> ConfigDict:
     config.job = "train"
     config.seed = 0
     config.data = brats()
+    config.depth = 0  # Slices of a volume, for networks in 3D; 0: slices alone.
     config.system = ConfigDict()
     config.optimizers = ConfigDict()
     config.train = ConfigDict(
@@ -75,6 +76,7 @@ def brats() -> ConfigDict:
             "on_bad_case": "error",  # Or skip.
             "cache": "memory",  # mmap: larger than memory; device: on the GPU.
             "jobs": 0,  # Processes that prepare; 0 for one a core.
+            "holding": (),  # Train only where one of these labels occurs.
             "prepare": {
                 "image_size": 256,
                 "fit": "pad",  # Or resize.
@@ -156,7 +158,8 @@ def judge(paper: str) -> ConfigDict:
     del config.data.augment  # Each row has its own.
     config.data.prepare.fractions = (0.6, 0.2, 0.2)
     config.depth = 32 if paper == "004" else 0  # Slices of a volume; 0: slices alone.
-    config.synthetic = ConfigDict({"seed": 0, "warp": "classical"})
+    # Or the workdir of a synthesis job in synthetic.export.
+    config.synthetic = ConfigDict({"seed": 0, "warp": "classical", "export": ""})
     config.rows = ()
     config.system = unet(paper)
     config.class_weights = "balanced" if paper == "001" else "none"
@@ -208,6 +211,10 @@ def shrink_judge(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def adam(learning_rate: float, b1: float, b2: float) -> ConfigDict:
-    """An optimiser's settings; the others are in `jaxsyn.engine.optimizers.Adam`."""
-    return ConfigDict({"learning_rate": learning_rate, "b1": b1, "b2": b2})
+def adam(learning_rate: float, b1: float, b2: float, **others: float) -> ConfigDict:
+    """An optimiser's settings, which are those of `jaxsyn.engine.optimizers.Adam`."""
+    return ConfigDict({"learning_rate": learning_rate, "b1": b1, "b2": b2, **others})
+
+
+# pix2pix's and CycleGAN's jitter: enlarged from 256 to 286 px, and cut at random.
+JITTER = {"zoom": (286 / 256, 286 / 256), "shift": 15 / 256}

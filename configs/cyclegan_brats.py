@@ -18,8 +18,8 @@ def get_config(arg=None):
     config = common.base()
     config.system.name = "cyclegan"
     for name in NETWORKS:
-        config.optimizers[name] = common.adam(2e-4, 0.5, 0.999)
-        config.optimizers[name].decay_from = 0.5
+        config.optimizers[name] = common.adam(2e-4, 0.5, 0.999, decay_from=0.5)
+    config.data.augment.update(common.JITTER)
     config.train.update({"epochs": 200, "batch_size": 1})
     if words.runlocal:
         common.shrink(config)

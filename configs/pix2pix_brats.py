@@ -20,8 +20,8 @@ def get_config(arg=None):
     config.system.generator = words.generator
     config.system.l1 = float(words["lambda"])
     for network in ("generator", "discriminator"):
-        config.optimizers[network] = common.adam(2e-4, 0.5, 0.999)
-        config.optimizers[network].decay_from = 0.5
+        config.optimizers[network] = common.adam(2e-4, 0.5, 0.999, decay_from=0.5)
+    config.data.augment.update(common.JITTER)
     config.train.update({"epochs": 200, "batch_size": 1})
     if words.runlocal:
         common.shrink(config)

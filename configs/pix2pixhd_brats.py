@@ -23,8 +23,7 @@ def get_config(arg=None):
         # Some 25 and 10 epochs; BraTS 2020 has 38,000 slices of 295 patients.
         config.system.update({"global_steps": 1_000_000, "enhancer_warmup": 400_000})
     for name in (*networks, "discriminator"):
-        config.optimizers[name] = common.adam(2e-4, 0.5, 0.999)
-        config.optimizers[name].decay_from = 0.5
+        config.optimizers[name] = common.adam(2e-4, 0.5, 0.999, decay_from=0.5)
     config.train.update({"epochs": 200, "batch_size": 1})
     if words.runlocal:
         common.shrink(config)

@@ -48,8 +48,7 @@ def get_config(arg=None):
     if words.row != "no-consistency":
         networks += ["segmenter"]
     for name in networks:
-        config.optimizers[name] = common.adam(2e-4, 0.5, 0.999)
-        config.optimizers[name].decay_from = 0.5
+        config.optimizers[name] = common.adam(2e-4, 0.5, 0.999, decay_from=0.5)
     config.train.epochs = 500
     if words.runlocal:
         common.shrink(config)

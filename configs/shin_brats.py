@@ -18,8 +18,7 @@ def get_config(arg=None):
     config = common.base()
     config.system.name = "shin"
     for network in ("generator", "discriminator"):
-        config.optimizers[network] = common.adam(2e-4, 0.5, 0.999)
-        config.optimizers[network].decay_from = 0.5
+        config.optimizers[network] = common.adam(2e-4, 0.5, 0.999, decay_from=0.5)
     config.train.update({"epochs": 200, "batch_size": 1})
     if words.runlocal:
         common.shrink(config)

@@ -19,6 +19,8 @@ CONFIGS = sorted(
     for path in (ROOT / "configs").glob("*.py")
     if path.stem not in ("__init__", "common")
 )
+COMPARED = ("borde", "sean", "pix2pix", "shin", "pix2pixhd", "cyclegan", "samr")
+COMPARED += ("platscher", "platscher-spade")
 WORDS = {
     "borde_brats": [f"regions={r}" for r in ("semantic", "b+semantic", "b+2", "b+4")]
     + [f"row={r}" for r in ("blocks", "multi_task", "residual")]
@@ -30,6 +32,11 @@ WORDS = {
     "sean_brats": ["shared"],
     "pix2pixhd_brats": ["enhancer"],
     "spade_brats": ["vae"],
+    "pgan_brats": ["codec=one_hot"],
+    "stylegan2_brats": ["makes=pairs", "makes=images", "preset=f", "preset=half"]
+    + ["ada"],
+    "cstylegan2_brats": ["condition=index", "preset=f", "ada"],
+    "compare": [f"system={name}" for name in COMPARED],
     "judge_borde_brats": ["real"] + [f"paper=00{i}" for i in range(5)],
 }
 VARIANTS = [(c, w) for c in CONFIGS for w in ["", *WORDS.get(c, [])]]
@@ -44,7 +51,8 @@ def of_job(*jobs):
     return [(c, w) for c, w in VARIANTS if get_config(c, w).job in jobs]
 
 
-TRAININGS = sorted({name for name, _ in of_job("train")})
+# `compare` trains what others train.
+TRAININGS = sorted({name for name, _ in of_job("train")} - {"compare"})
 
 
 @pytest.mark.parametrize(("name", "words"), of_job("judge"))

@@ -98,7 +98,7 @@ class SpadeGenerator(nn.Module):
         factor = 2 ** DOUBLINGS[self.upsampling]
         if self.image_size % factor:
             raise UsageError(
-                f"SPADE cannot make images of {self.image_size} px.",
+                f"This generator cannot make images of {self.image_size} px.",
                 hint=f"With {self.upsampling!r} up-sampling their side must be a"
                 f" multiple of {factor}.",
             )
