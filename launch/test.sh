@@ -11,4 +11,5 @@ trap 'rm -rf "$scratch"' EXIT
   --workdir="$scratch/run"
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
-"$venv/bin/python" -m pytest "$@"
+# A worker a core; what a file's tests share stays with one worker.
+"$venv/bin/python" -m pytest -n auto --dist loadfile "$@"
