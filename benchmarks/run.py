@@ -3,6 +3,7 @@
     python -m benchmarks.run [--only reading,preparing,pipeline,train,unet,surface]
         [--source-dir DIR] [--sizes 64,128,256] [--systems spade,borde]
         [--peer torch --peer-python PYTHON] [--rounds 5] [--steps 3] [--json FILE]
+    python -m benchmarks.run --only synthesis
     python -m benchmarks.run --only systems [--sizes 128,256] [--configs spade_brats]
     python -m benchmarks.run --only inception [--peer torch --peer-python PYTHON
         --peer-archive FILE]
@@ -27,7 +28,7 @@ from benchmarks.train import SHAPES, TORCH_VARIANTS, TrainBenchmark
 from jaxsyn.errors import JaxsynError
 
 USUAL = ("reading", "preparing", "pipeline", "train", "unet", "surface")
-BENCHMARKS = (*USUAL, "systems", "inception")
+BENCHMARKS = (*USUAL, "systems", "synthesis", "inception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,6 +78,10 @@ def _measure(name, args):
         from benchmarks import preparing
 
         return preparing.measure(source_dir)
+    if name == "synthesis":
+        from benchmarks import synthesis
+
+        return synthesis.measure(source_dir, args.rounds)
     if name == "surface":
         from benchmarks import surface
 

@@ -61,6 +61,8 @@ def base() -> ConfigDict:
             "sample_every": 1000,
             "checkpoint_every": 1000,
             "keep_checkpoints": 2,
+            "best": "",  # swd: keep the best snapshot of a generator of label maps.
+            "best_of": 1024,  # Label maps that are compared.
         }
     )
     return config

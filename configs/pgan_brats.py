@@ -3,6 +3,9 @@
     python -m jaxsyn.main --config=configs/pgan_brats.py \
         --config.data.source_dir=DIR --workdir=DIR
 
+As in paper 001 the state is kept whose label maps are closest to the real ones by SWD;
+with --config.data.source=brats_tissues they have that paper's seven classes.
+
 Words after a colon, separated by commas:
     codec=one_hot  a channel a label, instead of one for all
     runlocal       seconds on a CPU, on a small phantom
@@ -23,6 +26,7 @@ def get_config(arg=None):
     config.optimizers.critic = common.adam(1e-3, 0.0, 0.99)
     config.train.update({"batch_size": 8, "steps": IMAGES // 8, "epochs": 0})
     config.train.ema = {"generator": 0.999}
+    config.train.update({"best": "swd", "sample_every": 5000})
     if words.runlocal:
         common.shrink(config)
         config.system.update({"fmap_base": 64, "fmap_max": 16, "latent": 16})

@@ -80,9 +80,11 @@ class Samples:
         labels = {"labels": self._labels(made["real label"])}
         if "label" in made:
             synthetic = {"synthetic labels": self._labels(made["label"])}
-            if "image" in made:
-                synthetic |= self._images("synthetic", made["image"])
-            return {**synthetic, "real labels": labels["labels"], **real}
+            truth = {"real labels": labels["labels"]}
+            if "image" not in made:
+                return {**synthetic, **truth}
+            synthetic |= self._images("synthetic", made["image"])
+            return {**synthetic, **truth, **real}
         outline = [pictures.grey(2.0 * b[..., 0] - 1.0) for b in made["boundary"]]
         synthetic = self._images("synthetic", made["image"])
         return {**labels, "boundary": outline, **synthetic, **real}
