@@ -104,7 +104,7 @@ def test_what_rows_are_trained_on(filled, folder):
     workdir, config = filled
     made = judge.Judge.from_config(config.to_dict(), workdir)
     prepared = made.data.open(folder / "prepared")
-    rendered = made._render(made._generator(prepared), prepared)
+    rendered, _ = made._synthetic(prepared)
     real = prepared.cache("train")
     assert len(rendered) == 2 * len(real)
     lengths = {}
