@@ -75,7 +75,7 @@ class LesionInside:
     def __call__(self, made: Made) -> Verdict:
         """Judges N items."""
         keep = np.array([self._is_inside(label) for label in made["label"]], bool)
-        return Verdict(reason="lesion outside the brain", keep=keep)
+        return Verdict(reason="lesion outside", keep=keep)
 
     def _is_inside(self, label):
         lesions = _pieces(np.isin(label, self.lesions))

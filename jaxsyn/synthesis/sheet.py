@@ -1,5 +1,7 @@
 """Contact sheets: a case's volumes cut along all three axes."""
 
+from collections.abc import Sequence
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,6 @@ from jaxsyn import pictures
 from jaxsyn.data.grid import resize
 from jaxsyn.spec import DataSpec
 from jaxsyn.synthesis.cases import SyntheticCase
-
-_REJECTED_PER_ROW = 8
 
 
 def save_case(case: SyntheticCase, spec: DataSpec, path: Path) -> Path:
@@ -36,16 +36,16 @@ def save_case(case: SyntheticCase, spec: DataSpec, path: Path) -> Path:
 
 
 def save_rejected(
-    labels: list[np.ndarray], reasons: list[str], spec: DataSpec, path: Path
+    examples: Sequence[tuple[np.ndarray, str]], spec: DataSpec, path: Path
 ) -> Path:
-    """Draws rejected label maps [H, W], each with its reason above it."""
-    painted = [pictures.colour_labels(label, spec.labels) for label in labels]
-    blank = np.zeros_like(painted[0])
-    count = _REJECTED_PER_ROW
-    painted += [blank] * (-len(painted) % count)
-    rows = [painted[i : i + count] for i in range(0, len(painted), count)]
-    captions = [*reasons[:count], *[""] * (count - len(reasons[:count]))]
-    return pictures.save(pictures.grid(rows, captions), path)
+    """Draws rejected label maps [H, W], a column for each reason."""
+    columns: dict[str, list[np.ndarray]] = {}
+    for label, reason in examples:
+        painted = pictures.colour_labels(label, spec.labels)
+        columns.setdefault(reason, []).append(painted)
+    blank = np.zeros_like(painted)
+    rows = itertools.zip_longest(*columns.values(), fillvalue=blank)
+    return pictures.save(pictures.grid([*map(list, rows)], [*columns]), path)
 
 
 def _centre(label, spec):

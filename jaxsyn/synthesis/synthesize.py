@@ -194,6 +194,5 @@ def _show_rejected(sieve, spec, workdir):
     """Says and shows what the filters rejected in this run."""
     print(sieve.report())
     if sieve.examples:
-        labels, reasons = zip(*sieve.examples, strict=True)
-        path = workdir / "rejected.png"
-        print(f"Examples: {sheet.save_rejected(labels, reasons, spec, path)}")
+        path = sheet.save_rejected(sieve.examples, spec, workdir / "rejected.png")
+        print(f"Examples: {path}")

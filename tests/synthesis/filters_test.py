@@ -96,7 +96,7 @@ def test_a_lesion_lies_in_the_brain():
     label[3, 4, 2] = label[3, 4, 7] = 2  # One inside, and another outside.
     verdict = inside({"label": label})  # In the last there is none.
     np.testing.assert_array_equal(verdict.keep, [True, True, False, False, True])
-    assert verdict.reason == "lesion outside the brain"
+    assert verdict.reason == "lesion outside"
     kept = dataclasses.replace(inside, share=3 / 8)({"label": label}).keep
     np.testing.assert_array_equal(kept, [True, True, True, False, True])
 

@@ -201,3 +201,17 @@ def test_generators_that_do_not_fit(trained, prepared):
     config.generator = ""
     with pytest.raises(UsageError, match="label maps come without images"):
         synthesize.run(config, trained / "blank")
+
+
+def test_rejected_label_maps_are_shown_and_counted(trained, capsys):
+    config = configure(trained, "masks=generated")
+    config.masks.generator = str(trained / "labels")
+    config.filters.reject_scores = 0.5
+    config.cases = 1
+    synthesize.run(config, trained / "sifted")
+    (lineage,) = manifest(trained / "sifted")["cases"].values()
+    rejected = lineage["rejected"]["discriminator"]
+    assert manifest(trained / "sifted")["rejected"] == {"discriminator": rejected}
+    out = capsys.readouterr().out
+    assert f"{rejected} of {lineage['drawn']} label maps were rejected" in out
+    assert (trained / "sifted" / "rejected.png").exists()
