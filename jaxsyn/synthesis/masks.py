@@ -19,10 +19,10 @@ from jaxsyn.errors import DataError, UsageError
 from jaxsyn.synthesis.cases import SyntheticCase, plain_info
 from jaxsyn.synthesis.fitting import check_fits
 from jaxsyn.synthesis.generator import Generator
-from jaxsyn.synthesis.lesions import Injection, Manipulation
+from jaxsyn.synthesis.lesions import KINDS, Injection, Manipulation
 from jaxsyn.synthesis.sieve import FilterSettings, Sieve
 
-KINDS = ["real", "manipulated", "injected", "generated"]
+SOURCES = ["real", "manipulated", "injected", "generated"]
 
 
 class MaskSource(Protocol):
@@ -75,8 +75,9 @@ class MaskSettings:
     most_draws: int = 10
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise settings.unknown(f"config.masks.kind={self.kind!r}", self.kind, KINDS)
+        if self.kind not in SOURCES:
+            what = f"config.masks.kind={self.kind!r}"
+            raise settings.unknown(what, self.kind, SOURCES)
         needs = self.kind in ("injected", "generated")
         if needs != bool(self.generator):
             raise UsageError(
@@ -182,21 +183,24 @@ class ManipulatedMasks:
             real.prepared.spec.label_index(name)
 
     def draw(self, number: int) -> SyntheticCase:
-        """A patient's label map, changed."""
+        """A patient's label map, changed; if how is left open, it is drawn here."""
         case, rng = self._real.draw(number), rng_of(self._real.seed, number)
         other = self._real.draw(number + 1)
-        patients = list(case.lineage["patients"])
-        # Slices of the other at the same relative heights.
-        heights = np.linspace(0, len(other.label) - 1, len(case.label)).round()
-        donor = other.label[heights.astype(int)]
-        if other.lineage["patients"] == patients:
-            donor = None
-        else:
+        patients, how = list(case.lineage["patients"]), self._how
+        alone = other.lineage["patients"] == patients
+        if how.kind == "any":
+            kinds = [kind for kind in KINDS if kind != "replace" or not alone]
+            how = dataclasses.replace(how, kind=kinds[rng.integers(len(kinds))])
+        donor = None
+        if how.kind == "replace" and not alone:
+            # Slices of the other at the same relative heights.
+            heights = np.linspace(0, len(other.label) - 1, len(case.label)).round()
+            donor = other.label[heights.astype(int)]
             patients += other.lineage["patients"]
-        label = self._how.apply(case.label, self._real.prepared.spec, rng, donor)
+        label = how.apply(case.label, self._real.prepared.spec, rng, donor)
         lineage = {
             **case.lineage,
-            "manipulation": dataclasses.asdict(self._how),
+            "manipulation": dataclasses.asdict(how),
             "patients": patients,
         }
         return dataclasses.replace(case, label=label, lineage=lineage)

@@ -106,6 +106,15 @@ def test_manipulated_lesions_name_the_patients_behind_them(trained, prepared):
         assert sorted(lineage["patients"]) == sorted(prepared.split.parts["train"])
 
 
+def test_what_was_done_is_written_down_if_it_was_left_open(trained):
+    out = run(trained, "any", "masks=manipulated")
+    kinds = [c["manipulation"]["kind"] for c in manifest(out)["cases"].values()]
+    assert "any" not in kinds
+    for lineage in manifest(out)["cases"].values():
+        replaced = lineage["manipulation"]["kind"] == "replace"
+        assert len(lineage["patients"]) == 1 + replaced
+
+
 def test_generated_slices_go_to_nnunet_with_the_real_cases(trained, prepared):
     config = configure(trained, "masks=generated,format=nnunet")
     config.masks.generator = str(trained / "labels")
