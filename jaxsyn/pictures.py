@@ -24,6 +24,48 @@ def grey(image: np.ndarray) -> np.ndarray:
     return np.repeat(np.rint(level).astype(np.uint8)[..., None], 3, axis=-1)
 
 
+def busiest(mask: np.ndarray) -> tuple[int, int, int]:
+    """The slice, row and column of a mask [D, H, W] that hold most of it."""
+    others = ((1, 2), (0, 2), (0, 1))
+    return tuple(int(np.argmax(mask.sum(axis=axes))) for axes in others)
+
+
+def cuts(
+    volume: np.ndarray,
+    centre: Sequence[int],
+    size: int,
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
+) -> list[np.ndarray]:
+    """Axial, coronal and sagittal cuts through a volume, each [size, size].
+
+    They are upright, in true proportions, and padded with the volume's least value.
+
+    Args:
+      volume: [D, H, W], slices from the bottom upwards.
+      centre: Slice, row and column through which to cut.
+      size: Side of the pictures, in pixels.
+      spacing_mm: Distance of slices, rows and columns.
+    """
+    made, least = [], volume.min()
+    for axis in range(3):
+        cut = np.take(volume, centre[axis], axis)
+        cut = cut[::-1] if axis else cut
+        down, across = (mm for i, mm in enumerate(spacing_mm) if i != axis)
+        tall = max(1, round(len(cut) * down / across))
+        cut = cut[_nearest(len(cut), tall)]
+        side = max(cut.shape)
+        square = np.full((side, side), least, volume.dtype)
+        top, left = ((side - n) // 2 for n in cut.shape)
+        square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+        chosen = _nearest(side, size)
+        made.append(square[chosen[:, None], chosen])
+    return made
+
+
+def _nearest(side, size):
+    return ((np.arange(size) + 0.5) * side / size).astype(int)
+
+
 def grid(
     rows: Sequence[Sequence[np.ndarray]],
     captions: Sequence[str],

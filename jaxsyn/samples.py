@@ -21,7 +21,7 @@ class Samples:
 
     Of a system that is given label maps: unseen ones, their boundaries, the images made
     of them, and the real ones. Of one that makes label maps: those, with their images
-    if it makes them too, and real ones. Of a volume the slice that shows most.
+    if it makes them too, and real ones; volumes are cut along all axes.
 
     Attributes:
       folder: Where the pictures go.
@@ -67,8 +67,25 @@ class Samples:
         made = jax.device_get(self._generate(state, self._label, stage=stage))
         made |= {"real image": self._real, "real label": self._label}
         if made["boundary"].ndim == 5:
-            made = _slices_that_show_most(made)
+            return self._draw_volumes(made, step)
         columns = self._columns(made)
+        return self._save(columns, step)
+
+    def _draw_volumes(self, made, step):
+        """Of label volumes, synthetic and real, cuts along all axes."""
+        columns = {}
+        for what, labels in (("synthetic", made["label"]), ("real", self._label)):
+            size = labels.shape[-1]
+            cuts = [
+                pictures.cuts(label, pictures.busiest(label > 0), size)
+                for label in np.asarray(labels)
+            ]
+            for place, axis in enumerate(("axial", "coronal", "sagittal")):
+                shown = self._labels([cut[place] for cut in cuts])
+                columns[f"{what}, {axis}"] = shown
+        return self._save(columns, step)
+
+    def _save(self, columns, step):
         rows = zip(*columns.values(), strict=True)
         sheet = pictures.grid([*map(list, rows)], [*columns])
         self._writer.write_images(step, {"samples": np.asarray(sheet)[None]})
@@ -97,21 +114,6 @@ class Samples:
             f"{what} {name}": [pictures.grey(image[..., c]) for image in images]
             for c, name in enumerate(self._spec.modalities)
         }
-
-
-def _slices_that_show_most(made):
-    """Of volumes [N, D, H, W, ...] by name, a slice each."""
-
-    def shown(label):
-        return np.argmax((label > 0).reshape(*label.shape[:2], -1).sum(-1), axis=1)
-
-    own = shown(made.get("label", made["real label"]))
-    places = {"real image": shown(made["real label"])}
-    places["real label"] = places["real image"]
-    return {
-        name: volumes[np.arange(len(volumes)), places.get(name, own)]
-        for name, volumes in made.items()
-    }
 
 
 def telling_slices(labels: np.ndarray, cases: list[str], count: int) -> np.ndarray:

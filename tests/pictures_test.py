@@ -30,3 +30,17 @@ def test_a_grid_enlarges_by_whole_factors_and_keeps_cells(tmp_path):
             cell = pixels[row : row + side, column : column + side]
             assert (cell == 10 * (i + 1) + j + 1).all()
     assert [p.name for p in path.parent.iterdir()] == ["sheet.png"]
+
+
+def test_cuts_go_through_the_middle_of_what_is_shown():
+    volume = np.zeros((4, 8, 8), np.uint8)
+    volume[2:4, 5, 1] = 7  # The two uppermost slices.
+    centre = pictures.busiest(volume > 0)
+    assert centre == (2, 5, 1)
+    axial, coronal, sagittal = pictures.cuts(volume, centre, 8)
+    assert np.argwhere(axial).tolist() == [[5, 1]]
+    # Half as many slices as columns: they lie in the middle, the uppermost on top.
+    assert np.argwhere(coronal).tolist() == [[2, 1], [3, 1]]
+    assert np.argwhere(sagittal).tolist() == [[2, 5], [3, 5]]
+    thick = pictures.cuts(volume, centre, 8, spacing_mm=(2, 1, 1))[1]
+    assert np.argwhere(thick).tolist() == [[0, 1], [1, 1], [2, 1], [3, 1]]
