@@ -18,8 +18,9 @@ CASES = {
     "strided": ((2, 9, 9, 12), (4, 4, 12, 10), 2, 2, "by_same_size"),
     "not padded": ((2, 9, 9, 12), (3, 3, 12, 10), 1, 0, "by_same_size"),
     "unequal sides": ((2, 9, 8, 12), (5, 3, 12, 9), 1, 2, "by_same_size"),
-    "volume": ((1, 7, 6, 5, 9), (3, 3, 3, 9, 8), 1, 1, "by_same_size"),
-    "volume, few pixels": ((1, 2, 2, 2, 3), (3, 3, 3, 3, 9), 1, 1, "by_patches"),
+    "volume": ((1, 7, 6, 5, 9), (3, 3, 3, 9, 8), 1, 1, "by_slices"),
+    "volume, strided": ((2, 7, 6, 5, 9), (5, 3, 3, 9, 8), 2, 2, "by_slices"),
+    "volume, few pixels": ((1, 2, 2, 2, 3), (3, 3, 3, 3, 9), 1, 1, "by_slices"),
 }
 
 
