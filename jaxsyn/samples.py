@@ -77,13 +77,18 @@ class Samples:
         for what, labels in (("synthetic", made["label"]), ("real", self._label)):
             size = labels.shape[-1]
             cuts = [
-                pictures.cuts(label, pictures.busiest(label > 0), size)
+                pictures.cuts(label, pictures.busiest(self._lesion(label)), size)
                 for label in np.asarray(labels)
             ]
             for place, axis in enumerate(("axial", "coronal", "sagittal")):
                 shown = self._labels([cut[place] for cut in cuts])
                 columns[f"{what}, {axis}"] = shown
         return self._save(columns, step)
+
+    def _lesion(self, label):
+        """Where lesions are; where there are none, all that has a label."""
+        lesion = np.isin(label, [index for index in self._spec.classes if index])
+        return lesion if lesion.any() else label > 0
 
     def _save(self, columns, step):
         rows = zip(*columns.values(), strict=True)
