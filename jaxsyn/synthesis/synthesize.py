@@ -4,11 +4,12 @@ It goes on where it was stopped: a case that is written is not made again. A cas
 cannot be made is noted and left out; the others are made all the same.
 """
 
-from collections import Counter
+import collections
 from collections.abc import Mapping
 from concurrent import futures
 import dataclasses
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from jaxsyn.synthesis.masks import MaskSettings
 from jaxsyn.synthesis.sieve import FilterSettings
 
 _LOG = logging.getLogger(__name__)
+_WRITERS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,9 +130,9 @@ def _renderer(job, source, prepared) -> Generator | None:
 
 
 def _make_missing(job, source, renderer, exporter):
-    """Makes the cases that are not there yet; files are written while others are made.
+    """Makes the cases that are not there yet; some are written while others are made.
 
-    One is written at a time, so that no more than three are in memory.
+    As many wait in memory as are written at a time.
     """
     missing = [
         number
@@ -140,8 +142,9 @@ def _make_missing(job, source, renderer, exporter):
     progress = tqdm(
         total=job.cases, initial=job.cases - len(missing), desc="Cases", unit="case"
     )
-    with progress, futures.ThreadPoolExecutor(1) as pool:
-        writing = None
+    writers = min(_WRITERS, len(os.sched_getaffinity(0)))
+    with progress, futures.ThreadPoolExecutor(writers) as pool:
+        writing = collections.deque()
         for number in missing:
             try:
                 case = _rendered(source.draw(number), renderer, job.seed, number)
@@ -150,12 +153,12 @@ def _make_missing(job, source, renderer, exporter):
                 _LOG.warning("Left out %s: %s", name, error)
                 exporter.record(name, {"failed": error.args[0], "patients": []})
             else:
-                if writing:
-                    writing.result()
-                writing = pool.submit(exporter.write, case)
+                if len(writing) == writers:
+                    writing.popleft().result()
+                writing.append(pool.submit(exporter.write, case))
             progress.update()
-        if writing:
-            writing.result()
+        for last in writing:
+            last.result()
 
 
 def _rendered(case, renderer, seed, number) -> SyntheticCase:
@@ -180,7 +183,7 @@ def _about(source, renderer, exporter):
     behind = {name for g in found.values() for name in g["trained_on"]["names"]}
     for lineage in exporter.done.values():
         behind |= set(lineage["patients"])
-    rejected = Counter()
+    rejected = collections.Counter()
     for lineage in exporter.done.values():
         rejected.update(lineage.get("rejected", {}))
     return {
