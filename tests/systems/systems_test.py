@@ -10,6 +10,7 @@ import pytest
 
 from fixtures import brats_spec, make_batch, make_volumes
 from jaxsyn import systems
+from jaxsyn.data import device
 from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.step import Engine
@@ -160,12 +161,18 @@ def test_what_a_checkpoint_gives_back_goes_on_the_same(trained, tmp_path):
 @pytest.mark.parametrize("trained", GENERATORS, indirect=True)
 def test_the_label_map_decides_the_image(trained):
     system, states, _ = trained
-    batch = make_batch(SPEC, 4)
-    other = make_batch(SPEC, 4, seed=9)
-    image, changed = (generate(system, states[-1], b) for b in (batch, other))
-    same = generate(system, states[-1], batch | {"image": other["image"]})
+    batch, other = make_batch(SPEC, 4), make_batch(SPEC, 4, seed=9)
+    label = batch["label"].at[0, 12:20, 12:20].set(1)
+    region = batch | device.label_features(label, SPEC)
+    image, changed, same = (
+        generate(system, states[-1], b)
+        for b in (batch, region, batch | {"image": other["image"]})
+    )
     np.testing.assert_array_equal(image, same)  # The real image plays no part.
-    assert float(jnp.abs(image - changed).max()) > 1e-3
+    difference = jnp.abs(image - changed)
+    assert float(difference[0, 12:20, 12:20].max()) > 1e-3
+    # What is made of other label maps stays.
+    np.testing.assert_allclose(difference[1:], 0.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["borde", "spade-vae"])
