@@ -45,16 +45,7 @@ def make_step(config, batch_file, options, dense):
         **device.label_features(jax.numpy.asarray(stored["label"]), spec),
         "position": jax.numpy.full(len(stored["label"]), 0.5),
     }
-    system = systems.build({**config["system"], **options}, spec)
-    adams = {
-        network: optimizers.Adam(**settings)
-        for network, settings in config["optimizers"].items()
-    }
-    engine = Engine(
-        system=system,
-        optimizers=optimizers.build(adams, system.networks, steps=1000),
-        ema_decays={},
-    )
+    engine = _engine(config, options, spec)
     size, count = spec.image_size, len(stored["label"])
     stage = Stage(start=0, stop=1000, image_size=size, batch_size=count)
     init = jax.jit(
@@ -82,6 +73,19 @@ def make_step(config, batch_file, options, dense):
         return jax.block_until_ready(scalars)
 
     return step, facts
+
+
+def _engine(config, options, spec):
+    system = systems.build({**config["system"], **options}, spec)
+    adams = {
+        network: optimizers.Adam(**settings)
+        for network, settings in config["optimizers"].items()
+    }
+    return Engine(
+        system=system,
+        optimizers=optimizers.build(adams, system.networks, steps=1000),
+        ema_decays={},
+    )
 
 
 def main():

@@ -132,7 +132,8 @@ def run(config: Any, workdir: Path) -> None:
     data = feed_lib.DataSettings.from_config(config["data"])
     workdir_lib.claim(workdir, config)
     prepared = data.open(workdir.parent / "prepared")
-    slices = data.training_slices(prepared, "train", depth)
+    in_memory = data.cache == "memory"
+    slices = data.slices_of(prepared, "train", depth, in_memory=in_memory)
     feed = feed_lib.Feed(
         slices,
         prepared.spec,
@@ -154,8 +155,17 @@ def run(config: Any, workdir: Path) -> None:
     engine = build_engine(
         config["optimizers"], training, system, steps, seed=config["seed"]
     )
-    meta = _meta(config, prepared)
-    look = _look(engine, stages, data, prepared, training, depth, workdir, writer, meta)
+    meta, spec = _meta(config, prepared), prepared.spec
+    shown = data.slices_of(prepared, _unseen(prepared), depth)
+    samples = Samples(engine, stages, shown, spec, workdir / "samples", writer)
+    look = samples.draw
+    if training.best:
+        kept = Checkpoints(workdir / "best", keep=1)
+        count = training.best_of
+        best = BestSnapshot(
+            engine, stages, slices, spec, kept, writer, meta, count=count
+        )
+        look = _both(samples.draw, best.look)
     job = Run(
         engine=engine,
         stages=stages,
@@ -167,38 +177,33 @@ def run(config: Any, workdir: Path) -> None:
         meta=meta,
         cadence=training.cadence,
     )
+    _finish(job, look, workdir)
+
+
+def _finish(job, look, workdir):
+    """Trains to the end, looks once more and lets go."""
     state = job.resume_or_init()
     _log_sizes(state)
+    steps = job.stages[-1].stop
     look(job.train(state), steps)
-    writer.close()
-    checkpoints.close()
+    job.writer.close()
+    job.checkpoints.close()
     print(f"Trained {steps} steps. Pictures are in {workdir / 'samples'}")
 
 
-def _look(engine, stages, data, prepared, training, depth, workdir, writer, meta):
-    """What is done with a state when its turn comes: pictures, perhaps a measure."""
-    unseen = next(part for part in _LOOKED_AT if prepared.counts.get(part))
-    shown = data.training_slices(prepared, unseen, depth)
-    samples = Samples(engine, stages, shown, prepared.spec, workdir / "samples", writer)
-    if not training.best:
-        return samples.draw
-    slices = data.training_slices(prepared, "train", depth)
-    best = BestSnapshot(
-        engine,
-        stages,
-        slices,
-        prepared.spec,
-        Checkpoints(workdir / "best", keep=1),
-        writer,
-        meta,
-        count=training.best_of,
-    )
+def _both(first, second):
+    """Looks at a state in two ways."""
 
     def look(state, step):
-        samples.draw(state, step)
-        best.look(state, step)
+        first(state, step)
+        second(state, step)
 
     return look
+
+
+def _unseen(prepared):
+    """The part that samples are of: one that is not trained on, if there is one."""
+    return next(part for part in _LOOKED_AT if prepared.counts.get(part))
 
 
 def build_engine(

@@ -106,15 +106,21 @@ class DataSettings:
             return self.source_dir
         return self._write_phantom(Path(self.prepared_dir or out_dir))
 
-    def training_slices(
-        self, prepared: PreparedSet, part: str, depth: int = 0
+    def slices_of(
+        self, prepared: PreparedSet, part: str, depth: int = 0, *, in_memory=False
     ) -> Cache | Blocks | Subset:
-        """A part's slices, or its volumes of `depth` slices, as the settings want.
+        """A part's slices, or volumes, of those that hold what they should.
+
+        Args:
+          prepared: The set.
+          part: Of it.
+          depth: Slices of a volume; 0 for slices alone.
+          in_memory: Read them now, rather than as they are used.
 
         Raises:
           DataError: None of them holds what all should hold.
         """
-        slices = prepared.cache(part, in_memory=self.cache == "memory")
+        slices = prepared.cache(part, in_memory=in_memory)
         if depth:
             slices = Blocks(slices, depth)
         return holding(slices, prepared.spec, self.holding) if self.holding else slices
