@@ -4,6 +4,7 @@
         [--source-dir DIR] [--sizes 64,128,256] [--systems spade,borde]
         [--peer torch --peer-python PYTHON] [--rounds 5] [--steps 3] [--json FILE]
     python -m benchmarks.run --only synthesis
+    python -m benchmarks.run --only tissues --source-dir DIR   (OASIS T1 and tissues)
     python -m benchmarks.run --only systems [--sizes 128,256] [--configs spade_brats]
     python -m benchmarks.run --only inception [--peer torch --peer-python PYTHON
         --peer-archive FILE]
@@ -28,7 +29,7 @@ from benchmarks.train import SHAPES, TORCH_VARIANTS, TrainBenchmark
 from jaxsyn.errors import JaxsynError
 
 USUAL = ("reading", "preparing", "pipeline", "train", "unet", "surface")
-BENCHMARKS = (*USUAL, "systems", "synthesis", "inception")
+BENCHMARKS = (*USUAL, "systems", "synthesis", "tissues", "inception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,6 +70,10 @@ def _measure(name, args):
             peer_python=peer_python if args.peer_archive else "",
             peer_archive=args.peer_archive,
         ).measure()
+    if name == "tissues":
+        from benchmarks import tissues
+
+        return tissues.measure(Path(args.source_dir))
     source_dir = slices.folder(args.source_dir)
     if name == "reading":
         from benchmarks import reading
