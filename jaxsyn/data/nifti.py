@@ -5,84 +5,73 @@ the header and the file's size agree, and a gzip stream is read to its end, wher
 checksum is. nibabel alone stops before it and hands out damaged voxels.
 """
 
-import dataclasses
-import gzip
+import contextlib
 import itertools
 import logging
 import math
-import os
 from pathlib import Path
+import re
 
-from isal import igzip, isal_zlib
+from isal import igzip
 from jaxtyping import Num
 import nibabel
 from nibabel.spatialimages import HeaderDataError
 import numpy as np
 
 from jaxsyn import storage
-from jaxsyn.errors import DataError, UsageError
+from jaxsyn.data import voxels
+from jaxsyn.data.voxels import DAMAGED, GEOMETRY, MAX_VOXELS, Volume, refuse
+from jaxsyn.errors import UsageError
 
-MAX_VOXELS = 2**28
 TOLERANCE_MM = 1e-3
 _MAX_OFFSET = 2**24  # Of the voxels: header and extensions come before them.
-_MAX_DEFLATE = 1032  # No deflate stream expands further than this.
+_GZIP = b"\x1f\x8b"
 _READABLE = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8")
 _WRITABLE = ("uint8", "int16", "float32")
-_DAMAGED = "The file is damaged or incomplete: copy or download it again."
-_GEOMETRY = "Correct the geometry in its header, for instance from the original."
+_ANALYZE = (
+    "Find out which side is which, then convert it, for instance with nibabel: load"
+    " it, set the affine, and save it as Nifti1Image; or with ITK."
+)
+_NAMES = "A single file is named .nii or .nii.gz; a pair is named .hdr and .img."
+_TOGETHER = "Check the path. Of a pair, .hdr and .img must lie in one folder."
 _QUIET = logging.Logger("nifti headers", level=logging.CRITICAL)
-
-
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Volume:
-    """One image file.
-
-    Attributes:
-      data: [X, Y, Z], or [X, Y, Z, C] if channels were asked for; in the file's
-        dtype, or float32 where the file scales its values; read-only.
-      affine: 4×4 float64, from voxel indices to RAS+ millimetres.
-      path: Where it was read.
-      notes: What a person should know about the file, though it can be used.
-    """
-
-    data: Num[np.ndarray, "x y z *c"]
-    affine: Num[np.ndarray, "4 4"]
-    path: Path
-    notes: tuple[str, ...] = ()
-
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxels along each axis."""
-        return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
 
 
 def read(
     path: str | Path, *, channels: bool = False, max_voxels: int = MAX_VOXELS
 ) -> Volume:
-    """Reads a `.nii` or `.nii.gz` file, NIfTI-1 or NIfTI-2, of either byte order.
+    """Reads NIfTI-1 or NIfTI-2, of either byte order, in one file or a pair.
 
     Args:
-      path: The file.
+      path: A `.nii` or `.nii.gz` file, or one of a pair: `.hdr` and `.img`, or
+        `.hdr.gz` and `.img.gz`.
       channels: Whether it is 4-D, several channels of one volume.
       max_voxels: A larger image is refused before memory is taken for it.
 
     Raises:
       DataError: The file is missing or damaged, or holds what is no such image: not
-        3-D (4-D), complex or RGB, not finite, without a usable geometry.
+        3-D (4-D), complex or RGB, not finite, without a usable geometry. Or it is
+        Analyze 7.5, the format of pairs before NIfTI.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.", hint="Check the path.")
-    try:
-        with open(path, "rb") as file:
-            return _read(path, file, channels, max_voxels)
-    except (gzip.BadGzipFile, EOFError, isal_zlib.error) as error:
-        raise DataError(f"{path}: {error}.", hint=_DAMAGED) from error
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            hint="Check the disk, and your permission to read it.",
-        ) from error
+    head, body = _files(path)
+    with contextlib.ExitStack() as files:
+        stream = files.enter_context(_opened(head, pair=head != body))
+        header = _header(head, stream, pair=head != body)
+        dtype = _dtype(head, header)
+        shape = _shape(head, header, channels, max_voxels)
+        affine, notes = _geometry(head, header, shape)
+        if head != body:
+            _finish(head, stream)
+            stream = files.enter_context(_opened(body, pair=True))
+        offset = _offset(head, header, stream.tell())
+        size = math.prod(shape) * dtype.itemsize
+        content = voxels.take(body, stream, offset, size)
+    data = _scale(body, header, voxels.numbers(content, dtype))
+    voxels.check_finite(body, data)
+    data.flags.writeable = False
+    data = data.reshape(shape, order="F")
+    return Volume(data=data, affine=affine, path=path, notes=notes)
 
 
 def write(
@@ -114,7 +103,7 @@ def write(
             f"Cannot write {data.dtype} to {path.name}.",
             hint=f"Use {', '.join(_WRITABLE)} and a name in .nii or .nii.gz.",
         )
-    _check_finite(path, data)
+    voxels.check_finite(path, data)
     image = nibabel.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode()
@@ -141,53 +130,51 @@ def distance_mm(
     return float(np.linalg.norm((index @ (a - b).T)[:, :3], axis=1).max())
 
 
-def _read(path, file, channels, max_voxels):
-    compressed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    stream = igzip.IGzipFile(fileobj=file) if compressed else file
-    header, used = _header(path, stream)
-    dtype = _dtype(path, header)
-    shape = _shape(path, header, channels, max_voxels)
-    affine, notes = _geometry(path, header, shape)
-    size = math.prod(shape) * dtype.itemsize
-    offset = _offset(path, header, used)
-    held = os.fstat(file.fileno()).st_size * (_MAX_DEFLATE if compressed else 1)
-    if offset + size > held:
-        _refuse(path, f"too short for the {size} bytes of voxels it declares", _DAMAGED)
-    stream.read(offset - used)
-    content = stream.read(size)
-    if len(content) < size:
-        _refuse(path, f"holds {len(content)} of {size} bytes of voxels", _DAMAGED)
-    if stream.read(1):  # Reaching the end is also what checks the checksum.
-        _refuse(path, "goes on behind the voxels that its header declares", _DAMAGED)
-    data = np.frombuffer(content, dtype)
-    if not dtype.isnative:
-        data = data.astype(dtype.newbyteorder("="))
-    data = _scale(path, header, data)
-    _check_finite(path, data)
-    data.flags.writeable = False
-    data = data.reshape(shape, order="F")
-    return Volume(data=data, affine=affine, path=path, notes=notes)
+def _files(path):
+    """Where the header is, and where the voxels are: one file, or a pair."""
+    match = re.fullmatch(r"(.+\.)(hdr|img)((?:\.gz)?)", path.name, re.IGNORECASE)
+    if not match:
+        return path, path
+    stem, part, packed = match.groups()
+    parts = ("hdr", "img") if part.islower() else ("HDR", "IMG")
+    return tuple(path.with_name(f"{stem}{name}{packed}") for name in parts)
 
 
-def _header(path, stream):
-    """The header and its length in bytes."""
+@contextlib.contextmanager
+def _opened(path, pair):
+    with voxels.opened(path, _TOGETHER if pair else "Check the path.") as file:
+        # Plain voxels may begin as gzip does; plain headers never do.
+        packed = path.suffix.lower() == ".gz" if pair else file.peek(2)[:2] == _GZIP
+        yield igzip.IGzipFile(fileobj=file) if packed else file
+
+
+def _header(path, stream, pair):
     start = stream.read(4)
     kind, order = _kind(path, start)
     start += stream.read(kind.sizeof_hdr - 4)
     if len(start) < kind.sizeof_hdr:
-        _refuse(path, f"ends within its header, after {len(start)} bytes", _DAMAGED)
+        refuse(path, f"ends within its header, after {len(start)} bytes", DAMAGED)
     header = kind(start, order, check=False)
+    magic = header["magic"].item()[:2]
+    if pair and magic not in (b"ni", b"n+"):
+        refuse(path, "is Analyze 7.5, which does not tell left from right", _ANALYZE)
     bits = int(header["bitpix"])
     try:
         header.check_fix(_QUIET, error_level=30)
     except HeaderDataError as error:
-        _refuse(path, f"its header is wrong: {error}", _DAMAGED)
+        refuse(path, f"its header is wrong: {error}", DAMAGED)
     if bits != header["bitpix"]:
-        _refuse(path, f"declares {bits} bits for {header.get_data_dtype()}", _DAMAGED)
-    if header["magic"].item()[:2] != b"n+":
-        _refuse(path, "header and voxels are two files", "Convert it to one .nii file.")
-    return header, len(start)
+        refuse(path, f"declares {bits} bits for {header.get_data_dtype()}", DAMAGED)
+    if pair != (magic == b"ni"):
+        found = "one file" if pair else "two files"
+        refuse(path, f"header and voxels are {found}", _NAMES)
+    return header
+
+
+def _finish(path, stream):
+    """Reads what follows the header: extensions, and a checksum."""
+    if len(stream.read(_MAX_OFFSET + 1)) > _MAX_OFFSET:
+        refuse(path, "is too long for a header", DAMAGED)
 
 
 def _kind(path, start):
@@ -196,13 +183,13 @@ def _kind(path, start):
         for order, name in (("<", "little"), (">", "big")):
             if start == kind.sizeof_hdr.to_bytes(4, name):
                 return kind, order
-    _refuse(path, "is not a NIfTI file", "Convert it to NIfTI: .nii or .nii.gz.")
+    refuse(path, "is not a NIfTI file", "Convert it to NIfTI: .nii or .nii.gz.")
 
 
 def _dtype(path, header):
     dtype = header.get_data_dtype()
     if dtype.str[1:] not in _READABLE:
-        _refuse(
+        refuse(
             path,
             f"its voxels are {dtype}",
             "Only integers and floats of at most 64 bits are images here: convert it.",
@@ -212,56 +199,31 @@ def _dtype(path, header):
 
 def _shape(path, header, channels, max_voxels):
     ndim, *sides = map(int, header["dim"])
-    if not 1 <= ndim <= 7 or min(sides[:ndim]) < 1:
-        _refuse(path, f"its dimensions are {ndim}: {sides}", _DAMAGED)
-    if math.prod(sides[:ndim]) > max_voxels:
-        _refuse(
-            path,
-            f"{'×'.join(map(str, sides[:ndim]))} are more than {max_voxels} voxels",
-            "The header is damaged, or the image must be resampled or cropped first.",
-        )
-    shape, expected = sides[:ndim], 4 if channels else 3
-    while len(shape) > expected and shape[-1] == 1:
-        shape.pop()
-    if len(shape) != expected:
-        _refuse(
-            path,
-            f"is {len(shape)}-D {shape}, expected {expected}-D",
-            "Split it into one file per volume, or choose the source that it is of"
-            ' (MSD\'s 4-D files: source "msd").',
-        )
-    return tuple(shape)
+    if not 1 <= ndim <= 7:
+        refuse(path, f"its dimensions are {ndim}: {sides}", DAMAGED)
+    return voxels.shape_of(path, sides[:ndim], channels, max_voxels)
 
 
 def _geometry(path, header, shape):
     """The affine, and notes about it."""
     unit = header["xyzt_units"] % 8
     if unit not in (0, 2):  # Unknown, mm.
-        _refuse(path, f"its unit of length has code {unit}, mm is 2", _GEOMETRY)
+        refuse(path, f"its unit of length has code {unit}, mm is 2", GEOMETRY)
     try:
         with np.errstate(invalid="ignore", over="ignore"):
             affine = header.get_best_affine()
             apart_mm = _forms_apart_mm(header, shape)
     except (HeaderDataError, ValueError) as error:
-        _refuse(path, f"its geometry is wrong: {error}", _GEOMETRY)
-    if not _is_invertible(affine):
-        _refuse(path, f"its affine maps no volume: {affine[:3].tolist()}", _GEOMETRY)
+        refuse(path, f"its geometry is wrong: {error}", GEOMETRY)
+    voxels.check_affine(path, affine)
     if not math.isfinite(apart_mm):
-        _refuse(path, "its sform and qform are infinitely far apart", _GEOMETRY)
+        refuse(path, "its sform and qform are infinitely far apart", GEOMETRY)
     notes = []
     if header["sform_code"] == header["qform_code"] == 0:
         notes.append("there is no sform and no qform: its orientation is a guess")
     if apart_mm > TOLERANCE_MM:
         notes.append(f"sform and qform are {apart_mm:.3g} mm apart: sform is used")
     return affine, tuple(notes)
-
-
-def _is_invertible(affine):
-    if not np.isfinite(affine).all():
-        return False
-    axes = affine[:3, :3]
-    box = np.linalg.norm(axes, axis=0).prod()
-    return bool(abs(np.linalg.det(axes)) > 1e-3 * box > 0)
 
 
 def _forms_apart_mm(header, shape):
@@ -275,7 +237,7 @@ def _forms_apart_mm(header, shape):
 def _offset(path, header, used):
     offset = float(header["vox_offset"])  # nibabel has checked that 16 divides it.
     if not used <= offset <= _MAX_OFFSET:
-        _refuse(path, f"its voxels begin at byte {offset}", _DAMAGED)
+        refuse(path, f"its voxels begin at byte {offset}", DAMAGED)
     return int(offset)
 
 
@@ -285,19 +247,6 @@ def _scale(path, header, data):
     if slope == 0 or math.isnan(slope) or (slope, inter) == (1, 0):
         return data
     if not (math.isfinite(slope) and math.isfinite(inter)):
-        _refuse(path, f"its values are scaled by {slope} and {inter}", _DAMAGED)
+        refuse(path, f"its values are scaled by {slope} and {inter}", DAMAGED)
     with np.errstate(over="ignore"):  # It becomes infinite, which is refused.
         return (data * slope + inter).astype(np.float32)
-
-
-def _check_finite(path, data):
-    if data.dtype.kind == "f" and not (finite := np.isfinite(data)).all():
-        _refuse(
-            path,
-            f"{data.size - np.count_nonzero(finite)} voxels are NaN or infinite",
-            "Find out why, then replace them: 0 is background.",
-        )
-
-
-def _refuse(path, what, hint):
-    raise DataError(f"{path}: {what}.", hint=hint)
