@@ -11,7 +11,9 @@ from jaxtyping import Bool, Num, UInt8
 import numpy as np
 from scipy import ndimage
 
-from jaxsyn.data import nifti
+from jaxsyn.data import foregrounds, nifti
+from jaxsyn.data import volumes as volume_files
+from jaxsyn.data.native import Native
 from jaxsyn.errors import DataError
 from jaxsyn.spec import Label, encode_labels
 
@@ -47,6 +49,7 @@ class Case:
         of the file holds; all of them agree in what an index means.
       tissues: A second label map, which holds where the segmentation is 0; in the
         tables its values are `TISSUE_OFFSET` higher than in the file.
+      mask: Where it is not 0 is the brain, or whatever the images are of.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Case:
     label: ImageFile | None
     label_tables: tuple[tuple[Label, ...], ...]
     tissues: ImageFile | None = None
+    mask: ImageFile | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -63,8 +67,9 @@ class Case:
 
     @property
     def volumes(self) -> tuple[ImageFile, ...]:
-        """The images, and the segmentation and the tissues if there are any."""
-        return (*self.images.values(), *filter(None, [self.label, self.tissues]))
+        """The images, and the label maps and the mask if there are any."""
+        others = (self.label, self.tissues, self.mask)
+        return (*self.images.values(), *filter(None, others))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,26 +103,37 @@ class CaseVolumes:
 
     Attributes:
       images: One volume for each modality, in the files' dtypes.
-      label: Indices into the label table; 0 exactly outside the foreground.
-      foreground: True where any image is not 0, and wherever there is a label.
+      label: Indices into the label table.
+      brain: What the images are of, however it was found.
+      foreground: That, and wherever there is a label.
       affine: From voxel indices to RAS+ millimetres.
       notes: What a person should know about the case, though it can be used.
+      native: The files' own grid, if a step of the preparation has left it.
     """
 
     images: tuple[Num[np.ndarray, "x y z"], ...]
     label: UInt8[np.ndarray, "x y z"]
-    foreground: Bool[np.ndarray, "x y z"]
+    brain: Bool[np.ndarray, "x y z"]
     affine: Num[np.ndarray, "4 4"]
     notes: tuple[str, ...] = ()
+    native: Native | None = None
+
+    @property
+    def foreground(self) -> Bool[np.ndarray, "x y z"]:
+        """See the attributes."""
+        return self.brain | (self.label > 0)
 
 
-def read_case(case: Case | Problem) -> CaseVolumes:
+def read_case(case: Case | Problem, foreground: str = "nonzero") -> CaseVolumes:
     """Reads and checks the files of a case.
 
-    The brain is what is not 0 in some image, as in skull-stripped images. Where it
-    has no label of its own it gets the nearest tissue if there is a tissue map, or
-    else the table's derived label (the one without file values), if there is one.
-    Lesion outside the brain is kept.
+    Where the brain has no label of its own it gets the nearest tissue if there is a
+    tissue map, or else the table's derived label (the one without file values), if
+    there is one. Lesion outside the brain is kept.
+
+    Args:
+      case: Its files. If a mask is among them, it is the brain.
+      foreground: Or else the brain is found so; see `foregrounds.find`.
 
     Raises:
       DataError: A file is damaged or missing, lies on another grid than the first,
@@ -130,9 +146,10 @@ def read_case(case: Case | Problem) -> CaseVolumes:
     for modality, file in case.images.items():
         _check_contrast(_pick(volumes, file), f"{file.path} ({modality})")
     first = next(iter(volumes.values()))
-    brain = np.zeros(first.data.shape[:3], bool)
-    for image in images:
-        brain |= image != 0
+    if case.mask:
+        brain = _pick(volumes, case.mask) != 0
+    else:
+        brain = foregrounds.find(images, first.data.shape[:3], foreground)
     values = _pick(volumes, case.label) if case.label else np.zeros_like(brain)
     notes = _notes(values != 0, brain, case)
     if case.tissues:
@@ -145,7 +162,7 @@ def read_case(case: Case | Problem) -> CaseVolumes:
     return CaseVolumes(
         images=images,
         label=label,
-        foreground=brain | (label > 0),
+        brain=brain,
         affine=first.affine,
         notes=(
             *(f"{v.path.name}: {note}" for v in volumes.values() for note in v.notes),
@@ -159,7 +176,7 @@ def _read_files(case):
     volumes = {}
     for file in case.volumes:
         if file.path not in volumes:
-            volume = nifti.read(file.path, channels=file.channel is not None)
+            volume = volume_files.read(file.path, channels=file.channel is not None)
             _check_same_grid(next(iter(volumes.values()), volume), volume)
             volumes[file.path] = volume
     return volumes
@@ -211,13 +228,15 @@ def _notes(lesion, brain, case):
     if case.label and not lesion.any():
         notes.append("there is no lesion")
     if case.images and (outside := np.count_nonzero(lesion & ~brain)):
-        notes.append(f"{outside} lesion voxels lie where all images are 0")
+        notes.append(f"{outside} lesion voxels lie outside the brain")
     return notes
 
 
 def _add_tissues(values, tissues, brain, case):
     """The segmentation's values, and around the lesion those of the tissues."""
     there = tissues != 0
+    # The offset leads beyond 8 bits.
+    tissues = tissues.astype(np.result_type(tissues, np.int16))
     if not there.any():
         raise DataError(
             f"{case.tissues.path}: there is no tissue in it.",

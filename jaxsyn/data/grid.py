@@ -1,7 +1,9 @@
 """How the square slices of a case lie in its volume, and the way back.
 
-A slice is axial and is shown upright in the radiological convention: the first row
-is anterior, the first column is the patient's right, slice 0 is the most inferior.
+Slices are shown upright in the radiological convention. The first row of an axial one
+is anterior, the first column the patient's right, and slice 0 is the most inferior. A
+coronal one has the superior first and right first, and slice 0 is the most posterior; a
+sagittal one has the superior first and anterior first, and slice 0 is the leftmost.
 Of each slice a square window is taken, which may reach beyond the image, and
 resized if its side is not the one asked for. Voxels are taken to be as wide as high.
 """
@@ -17,9 +19,15 @@ import numpy as np
 from jaxsyn.errors import DataError, UsageError
 
 Order = Literal["linear", "nearest"]
+Plane = Literal["axial", "coronal", "sagittal"]
 
 # World axes and directions of (slice, row, column), for RAS+ coordinates.
-_WORLD = ((2, 1), (1, -1), (0, -1))
+PLANES = {
+    "axial": ((2, 1), (1, -1), (0, -1)),
+    "coronal": ((1, 1), (2, -1), (0, -1)),
+    "sagittal": ((0, 1), (2, -1), (1, -1)),
+}
+_ANISOTROPY = 1.05  # Of a slice's pixels; more, and heads would look squashed.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,7 @@ class Grid:
         fit: Literal["pad", "resize"] = "pad",
         crop: Literal["none", "brain"] = "none",
         margin: int = 0,
+        plane: Plane = "axial",
     ) -> "Grid":
         """Lays the slices of a case.
 
@@ -64,22 +73,16 @@ class Grid:
           fit: Keep the voxels' size and centre the window, or resize it.
           crop: Let the window hold the whole image, or the brain in all slices.
           margin: Voxels around the brain, if cropped to it.
+          plane: "axial", "coronal" or "sagittal".
 
         Raises:
           UsageError: The image does not fit and must not be resized.
-          DataError: The brain does not, or there is none.
+          DataError: The brain does not fit, or there is none; or slices in this
+            plane have oblong pixels.
         """
-        axes, flips = _orientation(affine)
-        view = cls(
-            shape=foreground.shape,
-            axes=axes,
-            flips=flips,
-            top=0,
-            left=0,
-            side=size,
-            size=size,
-        )
-        rows, columns = (foreground.shape[a] for a in axes[1:])
+        view = cls.upright(affine, foreground.shape, plane)
+        _check_square(affine, view.axes, plane)
+        rows, columns = (foreground.shape[axis] for axis in view.axes[1:])
         spans = [(0, rows), (0, columns)]
         if crop == "brain":
             seen = view.orient(foreground).any(axis=0)
@@ -94,7 +97,28 @@ class Grid:
                 hint=f'Set image_size to at least {extent}, or fit to "resize".',
             )
         top, left = (first - (side - last + first) // 2 for first, last in spans)
-        return dataclasses.replace(view, top=top, left=left, side=side)
+        return dataclasses.replace(view, top=top, left=left, side=side, size=size)
+
+    @classmethod
+    def upright(
+        cls, affine: np.ndarray, shape: tuple[int, int, int], plane: Plane = "axial"
+    ) -> "Grid":
+        """The slices of a volume in a plane, from its upper left corner on, uncut.
+
+        Raises:
+          DataError: The affine does not span space.
+        """
+        axes, flips = _orientation(affine, plane)
+        side = max(shape[axis] for axis in axes[1:])
+        return cls(
+            shape=tuple(shape),
+            axes=axes,
+            flips=flips,
+            top=0,
+            left=0,
+            side=side,
+            size=side,
+        )
 
     def orient(self, volume: Shaped[np.ndarray, "x y z"]) -> np.ndarray:
         """The volume as [slice, row, column], uncut; a view."""
@@ -204,7 +228,7 @@ def _weights(side: int, size: int) -> np.ndarray:
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _orientation(affine):
+def _orientation(affine, plane):
     """Volume axes that become slice, row and column, and whether each is flipped."""
     found = orientations.io_orientation(affine)
     if np.isnan(found).any():
@@ -213,9 +237,21 @@ def _orientation(affine):
             hint="Write its header anew: no axis may have length 0.",
         )
     world = {int(axis): (i, int(sign)) for i, (axis, sign) in enumerate(found)}
-    axes = tuple(world[axis][0] for axis, _ in _WORLD)
-    flips = tuple(world[axis][1] != sign for axis, sign in _WORLD)
+    axes = tuple(world[axis][0] for axis, _ in PLANES[plane])
+    flips = tuple(world[axis][1] != sign for axis, sign in PLANES[plane])
     return axes, flips
+
+
+def _check_square(affine, axes, plane):
+    spacing = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
+    height, width = (float(spacing[axis]) for axis in axes[1:])
+    if max(height, width) > _ANISOTROPY * min(height, width):
+        raise DataError(
+            f"Pixels of its {plane} slices are {height:.3g} by {width:.3g} mm.",
+            hint='Make them square: config.data.prepare.steps=({"name": "resample",'
+            f' "spacing_mm": {min(height, width):.3g}}},), or take slices in another'
+            " plane.",
+        )
 
 
 def _span(seen):

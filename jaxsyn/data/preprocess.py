@@ -3,14 +3,17 @@
 Numpy only: this runs in worker processes, which start faster without JAX.
 """
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any, Literal
 
 from jaxtyping import Bool, Num, UInt8, UInt16
 import numpy as np
 
+from jaxsyn.data import foregrounds, steps
 from jaxsyn.data.cases import CaseVolumes
-from jaxsyn.data.grid import Grid
+from jaxsyn.data.grid import PLANES, Grid, Order
+from jaxsyn.data.native import Native
 from jaxsyn.errors import DataError, UsageError
 from jaxsyn.spec import IntensityMap
 
@@ -28,9 +31,19 @@ class PrepareSettings:
       crop: "brain" takes a square around the brain, the same for all slices of a
         case; "none" takes the whole image.
       crop_margin: Voxels left around the brain.
-      low_percentile: The percentile of a modality's brain voxels that becomes -1 if
-        its volume's minimum is not 0; if it is, 0 becomes -1.
+      plane: "axial", "coronal" or "sagittal": which slices are taken.
+      foreground: How the brain, or whatever images are of, is found where no mask is
+        given: "nonzero", "otsu" or "all"; see `foregrounds.find`.
+      steps: What is done with volumes before; see the package `steps`.
+      intensity: How intensities are scaled to [-1, 1], and clipped there. "range":
+        between two percentiles of a volume's brain. "zscore": `deviations` below and
+        above their mean in the brain. "window": from `window[0]` to `window[1]`, as
+        Hounsfield units are.
+      low_percentile: With "range", the percentile that becomes -1 if the volume's
+        minimum is not 0; if it is, 0 becomes -1.
       high_percentile: The one that becomes 1.
+      deviations: Of the standard deviation, with "zscore".
+      window: With "window".
       min_foreground: The least share of a slice's pixels that must be brain for the
         slice to be kept; 0 keeps all, and 1e-9 those with any. Where there are label
         maps alone, what has a label stands for the brain, here and in `crop`.
@@ -45,8 +58,14 @@ class PrepareSettings:
     fit: Literal["pad", "resize"] = "pad"
     crop: Literal["none", "brain"] = "none"
     crop_margin: int = 4
+    plane: Literal["axial", "coronal", "sagittal"] = "axial"
+    foreground: Literal["nonzero", "otsu", "all"] = "nonzero"
+    steps: Sequence[str | Mapping[str, Any]] = ()
+    intensity: Literal["range", "zscore", "window"] = "range"
     low_percentile: float = 0.1
     high_percentile: float = 99.9
+    deviations: float = 4.0
+    window: tuple[float, float] = (0.0, 0.0)
     min_foreground: float = 0.01
     split: Literal["patient", "slice"] = "patient"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
@@ -54,8 +73,21 @@ class PrepareSettings:
     split_file: str = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "fractions", tuple(self.fractions))
+        for name in ("fractions", "steps", "window"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        steps.build(self.steps)
         _check_word("fit", self.fit, ("pad", "resize"))
+        _check_word("plane", self.plane, PLANES)
+        _check_word("foreground", self.foreground, foregrounds.FOREGROUNDS)
+        _check_word("intensity", self.intensity, ("range", "zscore", "window"))
+        _check_that(self.deviations > 0, "deviations", self.deviations, "positive")
+        _check_that(
+            self.intensity != "window"
+            or (len(self.window) == 2 and self.window[0] < self.window[1]),
+            "window",
+            self.window,
+            "two intensities in rising order",
+        )
         _check_word("crop", self.crop, ("none", "brain"))
         _check_word("split", self.split, ("patient", "slice"))
         _check_that(self.image_size >= 1, "image_size", self.image_size, "positive")
@@ -89,11 +121,12 @@ class CaseInfo:
     Attributes:
       case: Its name, unique in the set.
       patient: Whose it is.
-      kept: Indices of its slices, counted from the most inferior.
+      kept: Indices of its slices, counted from the most inferior, posterior or left.
       intensities: For each modality, the map it was normalised with.
       grid: Where the slices are in the volume.
       affine: 4×4, from the volume's voxel indices to RAS+ millimetres.
       notes: What its reader noticed.
+      native: The files' own grid, if steps of the preparation have left it.
     """
 
     case: str
@@ -103,6 +136,27 @@ class CaseInfo:
     grid: Grid
     affine: tuple[tuple[float, ...], ...]
     notes: tuple[str, ...] = ()
+    native: Native | None = None
+
+    @property
+    def native_affine(self) -> Num[np.ndarray, "4 4"]:
+        """From the files' voxel indices to RAS+ millimetres."""
+        return np.array(self.native.affine if self.native else self.affine)
+
+    def volume(
+        self, slices: Num[np.ndarray, "n h w"], order: Order, fill: float = 0
+    ) -> Num[np.ndarray, "x y z"]:
+        """Puts its slices, or others in their places, back onto the files' grid.
+
+        Args:
+          slices: [N, size, size], as many as are kept.
+          order: "linear" for images (then float32), "nearest" for labels.
+          fill: What voxels outside the window and in other slices hold.
+        """
+        made = self.grid.volume(slices, list(self.kept), order=order, fill=fill)
+        if not self.native:
+            return made
+        return self.native.carry(made, np.array(self.affine), order=order, fill=fill)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -127,6 +181,7 @@ class CaseInfo:
             grid=Grid.from_json(data["grid"]),
             affine=tuple(map(tuple, data["affine"])),
             notes=tuple(data["notes"]),
+            native=Native.from_json(data["native"]) if data.get("native") else None,
         )
 
 
@@ -148,13 +203,15 @@ class PreparedCase:
 def prepare_case(
     volumes: CaseVolumes, settings: PrepareSettings, *, case: str, patient: str
 ) -> PreparedCase:
-    """Normalises, cuts and quantises one case.
+    """Normalises, cuts and quantises one case, after the steps that are asked for.
 
     Raises:
       DataError: There is no brain, an image is constant in it, or no slice holds
         enough of it.
       UsageError: The images do not fit into `image_size` without resizing.
     """
+    for step in steps.build(settings.steps):
+        volumes = step(volumes)
     grid = Grid.lay(
         volumes.affine,
         volumes.foreground,
@@ -162,16 +219,11 @@ def prepare_case(
         fit=settings.fit,
         crop=settings.crop,
         margin=settings.crop_margin,
+        plane=settings.plane,
     )
     kept = _kept_slices(grid, volumes.foreground, settings.min_foreground)
     maps = tuple(
-        intensity_map(
-            image,
-            volumes.foreground,
-            low_percentile=settings.low_percentile,
-            high_percentile=settings.high_percentile,
-        )
-        for image in volumes.images
+        intensity_map(image, volumes.foreground, settings) for image in volumes.images
     )
     return PreparedCase(
         image=_quantised(volumes, grid, kept, maps),
@@ -184,6 +236,7 @@ def prepare_case(
             grid=grid,
             affine=tuple(map(tuple, np.asarray(volumes.affine, float).tolist())),
             notes=tuple(volumes.notes),
+            native=volumes.native,
         ),
     )
 
@@ -191,14 +244,9 @@ def prepare_case(
 def intensity_map(
     image: Num[np.ndarray, "x y z"],
     foreground: Bool[np.ndarray, "x y z"],
-    *,
-    low_percentile: float,
-    high_percentile: float,
+    settings: PrepareSettings,
 ) -> IntensityMap:
-    """Finds the range of a volume's intensities in the brain.
-
-    Outliers beyond the percentiles are clipped. Where the smallest value of the
-    volume is 0, as in skull-stripped images, 0 is the low end.
+    """Finds the range of a volume's intensities in the brain; see the settings.
 
     Raises:
       DataError: No voxel is brain, or all of them are equal.
@@ -209,7 +257,14 @@ def intensity_map(
             "There is no brain in the images: every voxel is background.",
             hint="Check the files, or leave the case out.",
         )
-    low, high = np.percentile(brain, (low_percentile, high_percentile))
+    if settings.intensity == "window":
+        return IntensityMap(low=settings.window[0], high=settings.window[1])
+    if settings.intensity == "zscore":
+        mean = float(brain.mean(dtype=np.float64))
+        reach = settings.deviations * float(brain.std(dtype=np.float64))
+        return IntensityMap(low=mean - reach, high=mean + reach)
+    percentiles = settings.low_percentile, settings.high_percentile
+    low, high = np.percentile(brain, percentiles)
     return IntensityMap(low=0.0 if image.min() == 0 else float(low), high=float(high))
 
 

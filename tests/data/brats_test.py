@@ -43,6 +43,7 @@ def test_grades_in_folders_of_their_own(tmp_path):
     write_brats(tmp_path / "LGG", "Brats18_2")
     (tmp_path / "survival_data.csv").write_text("x")
     assert [case.name for case in _find(tmp_path)] == ["Brats18_1", "Brats18_2"]
+    assert [case.name for case in _find(tmp_path / "HGG")] == ["Brats18_1"]
 
 
 def test_a_single_case_may_be_the_folder(tmp_path):
@@ -157,12 +158,12 @@ def test_a_source_reads_its_cases(tmp_path):
     label = source.read_case(case).label
     np.testing.assert_array_equal(label[2, :, 1], [0, 1, 2, 4, 0])
     assert segmentation()[2, 3, 1] == 0
-    assert source.modalities == brats.MODALITIES and source.labels == brats.LABELS
+    assert source.describe(tmp_path) == (brats.MODALITIES, brats.LABELS)
 
 
 def test_unknown_sources_are_answered_with_those_there_are():
     with pytest.raises(
-        UsageError, match=r"'brat'.*\n.*'brats'.*Known are: brats, .*msd"
+        UsageError, match=r"'brat'.*\n.*'brats'.*Known are: .*brats, .*msd"
     ):
         sources.load("brat")
 

@@ -50,10 +50,11 @@ def read(root, name):
 def test_a_label_is_its_place_in_the_table(tmp_path, name, enhancing):
     write(tmp_path, tissue_map(), enhancing=enhancing)
     source = sources.load(name)
-    spec = DataSpec(image_size=8, modalities=source.modalities, labels=source.labels)
+    modalities, labels = source.describe(tmp_path)
+    spec = DataSpec(image_size=8, modalities=modalities, labels=labels)
     assert spec.label_names == NAMES[name]
     assert spec.classes == tuple(range(len(NAMES[name])))  # All can be segmented.
-    values = [value for label in source.labels for value in label.values]
+    values = [value for label in labels for value in label.values]
     assert len(set(values)) == len(values)
     label = read(tmp_path, name).label
     lesion = segmentation() > 0

@@ -8,9 +8,10 @@ import pytest
 
 from case_files import LPS, SHAPE, brain, segmentation, write_brats
 from jaxsyn.data import nifti
-from jaxsyn.data.cases import ImageFile, Problem, read_case
+from jaxsyn.data.cases import TISSUE_OFFSET, ImageFile, Problem, read_case
 from jaxsyn.data.sources import brats
 from jaxsyn.errors import DataError
+from jaxsyn.spec import Label
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_lesion_outside_the_brain_is_kept_and_noted(folder):
     _write(folder, "_seg", label)
     volumes = read_case(_case(folder))
     assert volumes.label[0, 0, 0] == 2 and volumes.foreground[0, 0, 0]
-    assert volumes.notes == ("1 lesion voxels lie where all images are 0",)
+    assert volumes.notes == ("1 lesion voxels lie outside the brain",)
 
 
 def test_a_patient_without_lesion_is_used_and_noted(folder):
@@ -161,3 +162,37 @@ def test_cases_travel_to_other_processes(folder):
     with futures.ThreadPoolExecutor(2) as pool:
         labels = [v.label for v in pool.map(read_case, [case] * 4)]
     assert all(np.array_equal(label, labels[0]) for label in labels)
+
+
+def test_a_given_mask_is_the_brain(folder):
+    inside = np.zeros(SHAPE, np.uint8)
+    inside[0, 0, 0] = inside[2, 1, 1] = 255
+    _write(folder, "_mask", inside)
+    mask = ImageFile(path=folder / f"{folder.name}_mask.nii.gz")
+    case = dataclasses.replace(_case(folder), mask=mask)
+    assert mask.path in case.files
+    volumes = read_case(case, "all")  # The mask wins.
+    np.testing.assert_array_equal(volumes.brain, inside > 0)
+    assert volumes.label[0, 0, 0] == 4 and volumes.label[2, 1, 1] == 1
+    lesion = np.isin(volumes.label, (1, 2, 3))
+    np.testing.assert_array_equal(volumes.foreground, (inside > 0) | lesion)
+
+
+def test_everything_can_be_foreground(folder):
+    volumes = read_case(_case(folder), "all")
+    assert volumes.brain.all() and (volumes.label > 0).all()
+
+
+def test_tissues_of_high_values_stay_what_they_are(folder):
+    tissues = np.full(SHAPE, 251, np.uint8)
+    _write(folder, "_tissues", tissues)
+    table = (
+        *brats.LABELS[:4],
+        Label(name="callosum", values=(251 + TISSUE_OFFSET,)),
+    )
+    case = dataclasses.replace(
+        _case(folder),
+        tissues=ImageFile(path=folder / f"{folder.name}_tissues.nii.gz"),
+        label_tables=(table,),
+    )
+    assert (read_case(case).label[segmentation() == 0] == 4).all()

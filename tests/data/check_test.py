@@ -3,11 +3,13 @@ import subprocess
 import sys
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from case_files import LPS, SHAPE, write_brats
-from jaxsyn.data import check, nifti, sources
+from jaxsyn.data import check, nifti, sources, survey
 from jaxsyn.data.cases import Problem
+from jaxsyn.data.sources import brats
 from jaxsyn.errors import ResourceError
 
 
@@ -36,9 +38,22 @@ def test_every_case_is_reported_and_the_summary_adds_up(mixed, capsys, jobs):
     assert "BraTS-GLI-00001-001_t1.nii.gz: Compressed file ended" in lines[0]
     assert lines[1].startswith("         hint: The file is damaged or incomplete")
     assert "refused  BraTS-GLI-00002-000: " in lines[2] and "has no t2" in lines[2]
-    assert lines[4:] == [
+    assert lines[4:6] == [
         "used     BraTS-GLI-00003-000",
         "         note: there is no lesion",
+    ]
+    assert lines[6:9] == [
+        "grids        6×5×4 (2)",
+        "spacing, mm  1×1×1 (2)",
+        "orientation  LPS (2)",
+    ]
+    assert lines[9].startswith("t1           ") and "in the brain" in lines[9]
+    # One voxel each of 2·120, in the case with a lesion; 9 and 12 of brain.
+    assert lines[14:] == [
+        "necrotic     0.417% of voxels, in 1 cases",
+        "oedema       0.417% of voxels, in 1 cases",
+        "enhancing    0.417% of voxels, in 1 cases",
+        "brain        8.750% of voxels, in 2 cases",
     ]
     # The refused one without t2 is counted with no patient: it is no case.
     assert summary == "cases: 4, used: 2, refused: 2; patients: 2"
@@ -54,16 +69,30 @@ def test_equal_images_are_noted(tmp_path):
     for name, seed in (("a", 0), ("b", 1), ("c", 0)):
         write_brats(tmp_path, name, seed=seed)
     cases = sources.load("brats").find_cases(tmp_path)
-    notes = [verdict.notes for verdict in check.check_cases(cases, jobs=1)]
+    notes = [
+        verdict.notes for verdict in check.check_cases(cases, brats.LABELS, jobs=1)
+    ]
     assert notes == [(), (), ("its images are those of a",)]
 
 
+def test_a_sheet_shows_the_slice_with_the_lesion(tmp_path, capsys):
+    write_brats(tmp_path / "in", "a")
+    sheet = tmp_path / "out" / "sheet.png"
+    assert check.main([str(tmp_path / "in"), "--sheet", str(sheet)]) == 0
+    assert f"sheet        {sheet}" in capsys.readouterr().out
+    picture = np.asarray(Image.open(sheet))
+    assert picture.shape[1] > 5 * survey.THUMBNAIL
+    for label in brats.LABELS:  # Enhancing tumour lies in the other slice.
+        seen = (picture == label.colour).all(axis=-1).any()
+        assert seen == (label.name != "enhancing")
+
+
 def test_problems_are_refused():
-    (verdict,) = check.check_cases([Problem(name="a", reason="No t1.")])
+    (verdict,) = check.check_cases([Problem(name="a", reason="No t1.")], brats.LABELS)
     assert verdict.refused == "No t1.\n  hint: Complete the case, or move it away."
 
 
-def _die(case):
+def _die(labels, foreground, case):
     os._exit(9)
 
 
@@ -73,7 +102,7 @@ def test_a_killed_process_is_an_error_not_a_hang(tmp_path, monkeypatch):
     monkeypatch.setattr(check, "_verdict", _die)
     cases = sources.load("brats").find_cases(tmp_path)
     with pytest.raises(ResourceError, match="process died.*\n.*fewer than 2 jobs"):
-        list(check.check_cases(cases, jobs=2))
+        list(check.check_cases(cases, brats.LABELS, jobs=2))
 
 
 def test_errors_are_one_line_and_a_hint(tmp_path, capsys):
@@ -97,7 +126,7 @@ def test_a_wrong_command_exits_with_2(argv, capsys):
 
 
 def test_an_interrupt_exits_with_130(mixed, monkeypatch):
-    def interrupt(case):
+    def interrupt(labels, foreground, case):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(check, "_verdict", interrupt)

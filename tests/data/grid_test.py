@@ -18,15 +18,36 @@ def everywhere(shape):
     return np.ones(shape, bool)
 
 
-@pytest.mark.parametrize("affine", [LPS, RAS, np.diag([1.0, -2.0, -3.0, 1.0])])
-def test_a_slice_is_shown_anterior_up_with_the_patients_right_on_the_left(affine):
+RIGHT, ANTERIOR, SUPERIOR = range(3)
+
+
+@pytest.mark.parametrize("affine", [LPS, RAS, np.diag([2.0, -2.0, -2.0, 1.0])])
+@pytest.mark.parametrize(
+    "plane, slices, rows, columns",
+    [
+        ("axial", (SUPERIOR, 1), (ANTERIOR, -1), (RIGHT, -1)),
+        ("coronal", (ANTERIOR, 1), (SUPERIOR, -1), (RIGHT, -1)),
+        ("sagittal", (RIGHT, 1), (SUPERIOR, -1), (ANTERIOR, -1)),
+    ],
+)
+def test_slices_are_shown_upright_with_the_patients_right_on_the_left(
+    affine, plane, slices, rows, columns
+):
     shape = (4, 5, 3)
-    world = np.indices(shape).reshape(3, -1)
-    right, anterior, superior = (affine[:3, :3] @ world).reshape(3, *shape)
-    grid = Grid.lay(affine, everywhere(shape), size=5)
-    for volume, axis, sign in ((superior, 0, 1), (anterior, 1, -1), (right, 2, -1)):
+    world = affine[:3, :3] @ np.indices(shape).reshape(3, -1)
+    grid = Grid.lay(affine, everywhere(shape), size=5, plane=plane)
+    for axis, (direction, sign) in enumerate((slices, rows, columns)):
+        volume = world[direction].reshape(shape)
         steps = np.diff(grid.orient(volume), axis=axis)
         assert (np.sign(steps) == sign).all()
+
+
+@pytest.mark.parametrize("plane", ["coronal", "sagittal"])
+def test_oblong_pixels_are_refused_and_those_of_other_planes_are_none(plane):
+    thick = np.diag([1.0, 1.0, 5.0, 1.0])
+    Grid.lay(thick, everywhere((4, 5, 3)), size=5)
+    with pytest.raises(DataError, match=f"{plane} slices are 5 by 1.*\n.*resample"):
+        Grid.lay(thick, everywhere((4, 5, 3)), size=5, plane=plane)
 
 
 def test_axes_that_are_stored_in_another_order_are_found():

@@ -9,6 +9,7 @@ from jaxsyn.data import check, nifti, pipeline, sources
 from jaxsyn.data.augment import Augment
 from jaxsyn.data.blocks import Blocks
 from jaxsyn.data.feed import DataSettings, Feed
+from jaxsyn.data.sources import brats_tumour
 from jaxsyn.errors import DataError
 
 SOURCE = sources.load("label_maps")
@@ -37,8 +38,9 @@ def test_label_maps_are_found_wherever_they_lie(folder):
         ("BraTS2021_00004", "BraTS2021_00004"),
         ("BraTS2021_00003", "BraTS2021_00003"),
     ]
-    assert SOURCE.modalities == ()
-    assert [label.name for label in SOURCE.labels] == [
+    modalities, labels = SOURCE.describe(folder)
+    assert modalities == ()
+    assert [label.name for label in labels] == [
         "background",
         "necrotic",
         "oedema",
@@ -61,7 +63,7 @@ def test_4_is_no_enhancing_tumour_from_2023_on(tmp_path):
 
 
 def test_equal_label_maps_are_noted(folder):
-    *_, last = check.check_cases(SOURCE.find_cases(folder), jobs=1)
+    *_, last = check.check_cases(SOURCE.find_cases(folder), brats_tumour.LABELS, jobs=1)
     assert last.name == "BraTS2021_00003" and "BraTS2021_00001" in last.notes[0]
 
 

@@ -24,7 +24,7 @@ def test_a_folder_a_case(tmp_path):
     assert isinstance(problem, Problem) and "no segmentation" in problem.reason
     volumes = SOURCE.read_case(case)
     np.testing.assert_array_equal(volumes.label, segmentation(enhancing=3))
-    assert len(volumes.images) == len(SOURCE.modalities) == 1
+    assert len(volumes.images) == len(SOURCE.describe(tmp_path)[0]) == 1
 
 
 def test_an_empty_folder_says_what_was_expected(tmp_path):

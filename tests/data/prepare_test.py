@@ -1,6 +1,7 @@
 """Prepared sets: complete or absent, and made of what their key says."""
 
 import dataclasses
+import functools
 import json
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from jaxsyn.data import builders, sources, staging
+from jaxsyn.data import builders, sources, staging, workers
 from jaxsyn.data import prepare as prepare_lib
 from jaxsyn.data.cases import read_case
 from jaxsyn.data.prepared import PreparedSet
@@ -205,10 +206,14 @@ def test_a_set_that_was_interrupted_is_gone_on_with(cases, monkeypatch, stage):
     assert not list((cases.parent / "out").glob("*.partial"))
 
 
+def on(jobs):
+    return functools.partial(workers.in_parallel, jobs=jobs)
+
+
 KILLED = """
-    import pathlib, sys, time
+    import functools, pathlib, sys, time
     sys.path[:0] = {path!r}
-    from jaxsyn.data import cases, sources, staging
+    from jaxsyn.data import cases, sources, staging, workers
     from jaxsyn.data.preprocess import PrepareSettings
 
     def read(case):
@@ -222,7 +227,7 @@ KILLED = """
             sources.load("brats").find_cases({cases!r}),
             PrepareSettings(image_size=16),
             pathlib.Path({out!r}),
-            jobs=2,
+            spread=functools.partial(workers.in_parallel, jobs=2),
             read=read,
         )
 """
@@ -245,7 +250,7 @@ def test_a_killed_job_leaves_no_processes_and_is_gone_on_with(cases, tmp_path):
     assert [path.name for path in out.glob("*.npz")] == ["p0.npz"]
     before = (out / "p0.npz").stat()
     found = sources.load("brats").find_cases(cases)
-    assert staging.stage(found, SETTINGS, out, jobs=1, read=read_case) == {}
+    assert staging.stage(found, SETTINGS, out, spread=on(1), read=read_case) == {}
     assert len(list(out.glob("*.npz"))) == 5
     assert (out / "p0.npz").stat() == before
 
@@ -269,7 +274,7 @@ def _die(case):
 def test_a_worker_that_dies_is_reported(cases, tmp_path):
     found = sources.load("brats").find_cases(cases)
     with pytest.raises(ResourceError, match="worker process died.*\n.*fewer than 2"):
-        staging.stage(found, SETTINGS, tmp_path / "staged", jobs=2, read=_die)
+        staging.stage(found, SETTINGS, tmp_path / "staged", spread=on(2), read=_die)
 
 
 def test_a_split_file_is_followed_and_part_of_the_key(cases, tmp_path):

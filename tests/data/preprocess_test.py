@@ -18,20 +18,20 @@ def prepare(made, settings=SMALL):
     return preprocess.prepare_case(made, settings, case="c1", patient="p1")
 
 
+def intensity_map(image, foreground, **settings):
+    return preprocess.intensity_map(image, foreground, PrepareSettings(**settings))
+
+
 def test_the_range_is_from_zero_to_a_percentile_of_the_brain():
     image = np.zeros((4, 5, 6), np.int16)
     foreground = np.zeros(image.shape, bool)
     foreground[:2, :5, :2] = True
     image[foreground] = np.arange(1, 21)
-    found = preprocess.intensity_map(
-        image, foreground, low_percentile=10.0, high_percentile=50.0
-    )
+    found = intensity_map(image, foreground, low_percentile=10.0, high_percentile=50.0)
     assert (found.low, found.high) == (0.0, 10.5)
     # Where the background is not 0, the low end is a percentile as well.
     image[~foreground] = -7
-    found = preprocess.intensity_map(
-        image, foreground, low_percentile=50.0, high_percentile=100.0
-    )
+    found = intensity_map(image, foreground, low_percentile=50.0, high_percentile=100.0)
     assert (found.low, found.high) == (10.5, 20.0)
 
 
@@ -40,19 +40,35 @@ def test_voxels_outside_the_brain_do_not_count():
     foreground = np.zeros(image.shape, bool)
     foreground[0] = True
     image[0] = np.arange(9).reshape(3, 3)
-    found = preprocess.intensity_map(
-        image, foreground, low_percentile=0.0, high_percentile=100.0
-    )
+    found = intensity_map(image, foreground, low_percentile=0.0, high_percentile=100.0)
     assert found.high == 8.0
 
 
 def test_a_constant_or_absent_brain_is_refused():
     image = np.ones((2, 2, 2), np.int16)
-    percentiles = {"low_percentile": 1.0, "high_percentile": 99.0}
     with pytest.raises(DataError, match="no brain"):
-        preprocess.intensity_map(image, image > 1, **percentiles)
+        intensity_map(image, image > 1)
     with pytest.raises(DataError, match="from 1.0 to 1.0 has no extent"):
-        preprocess.intensity_map(image, image > 0, **percentiles)
+        intensity_map(image, image > 0)
+
+
+def test_a_z_score_is_a_range_about_the_mean():
+    image = np.zeros((4, 5, 6), np.float32)
+    foreground = np.zeros(image.shape, bool)
+    foreground[:2] = True
+    image[foreground] = np.tile([10.0, 30.0], 30)  # Mean 20, deviation 10.
+    found = intensity_map(image, foreground, intensity="zscore", deviations=2.5)
+    assert (found.low, found.high) == (-5.0, 45.0)
+    assert found.apply(np.array([30.0])) == pytest.approx(1 / 2.5)
+
+
+def test_a_window_is_the_same_for_all():
+    image = np.arange(27).reshape(3, 3, 3) - 1000
+    settings = {"intensity": "window", "window": (-160, 240)}
+    found = intensity_map(image, image > -990, **settings)
+    assert (found.low, found.high) == (-160, 240)
+    with pytest.raises(UsageError, match="window is .*\n.*in rising order"):
+        PrepareSettings(intensity="window", window=(240, -160))
 
 
 def test_quantising_is_invertible():
@@ -118,8 +134,8 @@ def test_resized_images_and_labels_stay_together():
 
 def test_slices_are_kept_by_their_share_of_brain():
     made = volumes()
-    made.foreground[:, :, 1] = False
-    made.foreground[2:4, 3, 1] = True  # 2 of 256 pixels.
+    made.brain[:, :, 1] = made.label[:, :, 1] = False
+    made.brain[2:4, 3, 1] = True  # 2 of 256 pixels.
 
     def keep(share):
         settings = dataclasses.replace(SMALL, min_foreground=share)

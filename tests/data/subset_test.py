@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 
 from fixtures import brats_spec, label_maps
-from jaxsyn.data import device
+from jaxsyn.data import device, sources
 from jaxsyn.data.blocks import Blocks
 from jaxsyn.data.cache import Cache
-from jaxsyn.data.subset import Subset, holding
+from jaxsyn.data.feed import DataSettings
+from jaxsyn.data.prepare import prepare
+from jaxsyn.data.preprocess import PrepareSettings
+from jaxsyn.data.subset import Subset, holding, of_patients
 from jaxsyn.errors import DataError, UsageError
+from toy_cases import write_cases
 
 SPEC = brats_spec()
 
@@ -53,3 +57,35 @@ def test_labels_that_there_are_not(cache):
     blank = cache_of(np.zeros((3, 16, 16), np.uint8))
     with pytest.raises(DataError, match="None of 3 slices or volumes holds brain"):
         holding(blank, SPEC, ["brain"])
+
+
+def test_patients_of_a_smaller_number_are_among_those_of_a_larger():
+    rows = [(f"p{i % 6}-{i // 12}", i) for i in range(24)]  # Two cases a patient.
+    patient_of = {case: case[:2] for case, _ in rows}
+    found = [of_patients(rows, patient_of, count) for count in range(1, 7)]
+    assert [len(places) for places in found] == [4, 8, 12, 16, 20, 24]
+    for fewer, more in zip(found, found[1:], strict=False):
+        assert set(fewer) < set(more)
+    assert found[-1] == of_patients(rows, patient_of, -1) == list(range(24))
+    assert of_patients(rows[::-1], patient_of, 2) == [23 - i for i in found[1]][::-1]
+    with pytest.raises(DataError, match="7 patients are wanted; .* has 6"):
+        of_patients(rows, patient_of, 7)
+
+
+def test_a_training_takes_the_patients_asked_for(tmp_path):
+    prepared = prepare(
+        sources.load("brats"),
+        write_cases(tmp_path / "in", 4),
+        PrepareSettings(image_size=16, fractions=(1.0, 0.0, 0.0)),
+        out_dir=tmp_path / "out",
+        jobs=1,
+    )
+    everything = DataSettings(source="brats").slices_of(prepared, "train")
+    few = DataSettings(source="brats", patients=2).slices_of(prepared, "train")
+    assert len({case for case, _ in few.rows}) == 2
+    blocks = DataSettings(source="brats", patients=2).slices_of(prepared, "train", 2)
+    assert {case for case, _ in blocks.rows} == {case for case, _ in few.rows}
+    place = everything.rows.index(few.rows[-1])
+    np.testing.assert_array_equal(
+        few.image[np.array([len(few) - 1])], everything.image[[place]]
+    )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxsyn.data import hmrf, nifti, sources, tissues
+from jaxsyn.data.sources import brats_tissues
 from jaxsyn.errors import DataError, UsageError
 
 CSF, GREY, WHITE = 1, 2, 3
@@ -102,7 +103,7 @@ def test_maps_beside_links_make_a_data_set(dipy, folder, tmp_path, capsys):
     volumes = sources.load("brats_tissues").read_case(case)
     lesion = nifti.read(case.label.path).data > 0
     assert (volumes.label[lesion] == 3).all()
-    names = [label.name for label in sources.load("brats_tissues").labels]
+    names = [label.name for label in brats_tissues.LABELS]
     for name, tissue in (("csf", CSF), ("grey", GREY), ("white", WHITE)):
         share = (volumes.label == names.index(name))[(truth() == tissue) & ~lesion]
         assert share.mean() > 0.96

@@ -23,7 +23,7 @@ def volumes(seed: int = 0, shape: tuple[int, int, int] = (10, 12, 5)) -> CaseVol
     )
     label = np.where(foreground, 4, 0).astype(np.uint8)
     label[4:6, 5:8, 2] = 1
-    return CaseVolumes(images=images, label=label, foreground=foreground, affine=LPS)
+    return CaseVolumes(images=images, label=label, brain=foreground, affine=LPS)
 
 
 def write_case(folder: Path, name: str, seed: int = 0) -> Path:

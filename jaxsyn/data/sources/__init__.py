@@ -4,6 +4,7 @@ A module of this package knows its folders, names and label values, and nothing 
 It defines
 - MODALITIES: names of the image channels, in order;
 - LABELS: the label table; an entry without values, as `brain`, is derived;
+- or, where these are the folder's own, describe(root), which returns the two;
 - ORIGIN: where the data can be had;
 - LAYOUT: how its files lie, in half a sentence;
 - find_cases(root): yields the cases in a folder, without reading images.
@@ -39,15 +40,15 @@ class Source:
         """What knows about this kind."""
         return importlib.import_module(f"{__name__}.{self.name}")
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the image channels, in order."""
-        return self.module.MODALITIES
+    def describe(self, folder: str | Path) -> tuple[tuple[str, ...], tuple[Label, ...]]:
+        """Names of the image channels, in order, and the label table.
 
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """Classes, by index."""
-        return self.module.LABELS
+        Raises:
+          DataError: They are the folder's own, and cannot be told.
+        """
+        if hasattr(self.module, "describe"):
+            return self.module.describe(self._checked(folder))
+        return self.module.MODALITIES, self.module.LABELS
 
     def find_cases(
         self, folder: str | Path, *, labelled: bool = True
@@ -64,14 +65,7 @@ class Source:
         Raises:
           DataError: No folder is given, it is missing, or there is no case in it.
         """
-        origin = f"{self.module.ORIGIN}. {_PHANTOM}"
-        if not str(folder):
-            raise DataError("No data.source_dir is given.", hint=origin)
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise DataError(
-                f"There is no folder {folder}.", hint=f"Check the path. {origin}"
-            )
+        folder = self._checked(folder)
         try:
             found = list(self.module.find_cases(folder))
         except OSError as error:
@@ -81,27 +75,46 @@ class Source:
         if not found:
             raise DataError(
                 f"There is no {self.name} case in {folder}.",
-                hint=f"Expected: {self.module.LAYOUT}. {origin}",
+                hint=f"Expected: {self.module.LAYOUT}. {self._origin}",
             )
         if labelled:
             found = [_require_label(case) for case in found]
         return _refuse_repeated(found)
 
-    def read_case(self, case: Case | Problem) -> CaseVolumes:
+    def read_case(
+        self, case: Case | Problem, foreground: str = "nonzero"
+    ) -> CaseVolumes:
         """Reads and checks one; see `cases.read_case`."""
-        return cases.read_case(case)
+        return cases.read_case(case, foreground)
+
+    @property
+    def _origin(self):
+        return f"{self.module.ORIGIN}. {_PHANTOM}"
+
+    def _checked(self, folder):
+        """The folder, or the file that stands for one, if it is there."""
+        if not str(folder):
+            raise DataError("No data.source_dir is given.", hint=self._origin)
+        folder = Path(folder)
+        if not folder.exists():
+            raise DataError(
+                f"There is no folder {folder}.", hint=f"Check the path. {self._origin}"
+            )
+        return folder
 
 
 def load(name: str) -> Source:
     """The source called `name`; UsageError lists those there are."""
-    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = pkgutil.iter_modules(__path__)
+    known = sorted(m.name for m in modules if not m.name.startswith("_"))
     if name not in known:
         raise settings.unknown(f"data.source={name!r}", name, known)
     return Source(name)
 
 
 def _require_label(case):
-    if isinstance(case, Problem) or case.label:
+    # Tissues without lesions are of a person without a lesion.
+    if isinstance(case, Problem) or case.label or case.tissues:
         return case
     files = [path.name for path in case.files]
     folder = case.files[0].parent

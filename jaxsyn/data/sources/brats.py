@@ -3,7 +3,7 @@
 Up to 2021 files end in _t1, _t1ce, _t2, _flair, _seg and the enhancing tumour is 4,
 or 3 where someone has closed the gap. From 2023 they end in -t1n, -t1c, -t2w, -t2f,
 -seg and it is 3; there a 4, which later challenges use for the resection cavity, is
-refused.
+refused. Gliomas of high grade alone, in 2018, are those in the folder HGG.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,9 @@ import dataclasses
 from pathlib import Path
 import re
 
-from jaxsyn.data.cases import Case, ImageFile, Problem
+from jaxsyn.data import volumes
+from jaxsyn.data.cases import Case, Problem
+from jaxsyn.data.sources import _files
 from jaxsyn.spec import Label
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
@@ -20,7 +22,6 @@ LAYOUT = (
     "one folder a case, with files in _t1, _t1ce, _t2, _flair and _seg.nii.gz, or in"
     " -t1n, -t1c, -t2w, -t2f and -seg.nii.gz"
 )
-_DEPTH = 3  # Such as BraTS2020_TrainingData/MICCAI_BraTS2020_TrainingData/CASE.
 _WORDS = {  # The last word of a file's name.
     "t1": "t1",
     "t1n": "t1",
@@ -50,15 +51,15 @@ LABELS = _labels(4, 3)
 
 def find_cases(root: Path) -> Iterator[Case | Problem]:
     """Finds the cases in `root`, in its folders and in theirs."""
-    for folder in folders(root):
-        files, nested = [], False
-        for path in sorted(folder.iterdir()):
-            nested |= path.is_dir()
-            if stem(path) and path.is_file():
-                files.append(path)
-        if files:
-            yield _case(folder, files)
-        elif not nested and folder.name.lower().startswith("brats"):
+    for folder in _files.folders(root):
+        if files := _files.images(folder):
+            words = {_files.last_word(volumes.stem(path)) for path in files}
+            tables = label_tables(bool(words & _WORDS_OF_2023))
+            case = _files.case(folder, files, _role, MODALITIES, tables)
+            if isinstance(case, Case):
+                case = dataclasses.replace(case, patient=patient_of(case.name))
+            yield case
+        elif folder.name.lower().startswith("brats") and not _has_folders(folder):
             yield Problem(name=folder.name, reason=f"{folder} holds no NIfTI file.")
 
 
@@ -78,47 +79,17 @@ def label_tables(of_2023: bool) -> tuple[tuple[Label, ...], ...]:
     return (_labels(3),) if of_2023 else (_labels(4), _labels(3))
 
 
-def folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Yields `root` and, down to `depth`, the folders in it that are not hidden."""
-    yield root
-    if depth:
-        for path in sorted(root.iterdir()):
-            if path.is_dir() and not path.name.startswith("."):
-                yield from folders(path, depth - 1)
-
-
-def stem(path: Path) -> str:
-    """The file's name without .nii or .nii.gz; empty if it is no NIfTI file."""
-    match = re.fullmatch(r"([^.].*)\.nii(\.gz)?", path.name, re.IGNORECASE)
-    return match[1] if match else ""
-
-
-def _case(folder, files):
-    roles, words = {}, set()
-    for path in files:
-        word = re.split("[_-]", stem(path).lower())[-1]
-        # BraTS20_Training_355 has W39_1998.09.19_Segm.nii.
-        role = "seg" if word.startswith("seg") else _WORDS.get(word)
-        roles.setdefault(role, []).append(path)
-        words.add(word)
-    for role in (*MODALITIES, "seg"):
-        if len(roles.get(role, ())) != 1 and (role != "seg" or role in roles):
-            there = [path.name for path in roles.get(role, files)]
-            if len(there) > 5:
-                there[5:] = [f"{len(there) - 5} more"]
-            reason = f"{folder} has {'several' if role in roles else 'no'} {role}"
-            reason = f"{reason}; it has {', '.join(there)}."
-            return Problem(name=folder.name, reason=reason)
-    return Case(
-        name=folder.name,
-        patient=patient_of(folder.name),
-        images={m: ImageFile(path=roles[m][0]) for m in MODALITIES},
-        label=ImageFile(path=roles["seg"][0]) if "seg" in roles else None,
-        label_tables=label_tables(bool(words & _WORDS_OF_2023)),
-    )
+def _role(stem):
+    word = _files.last_word(stem)
+    # BraTS20_Training_355 has W39_1998.09.19_Segm.nii.
+    return "seg" if word.startswith("seg") else _WORDS.get(word)
 
 
 def patient_of(case: str) -> str:
     """Whose a case is: BraTS-GLI-00000-001 is an examination of BraTS-GLI-00000."""
     match = re.fullmatch(r"(BraTS-[A-Za-z]+-\d+)-\d+", case)
     return match[1] if match else case
+
+
+def _has_folders(folder):
+    return any(path.is_dir() for path in folder.iterdir())

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 import re
 
+from jaxsyn.data import volumes
 from jaxsyn.data.cases import Case, ImageFile
-from jaxsyn.data.sources import brats, brats_tumour
+from jaxsyn.data.sources import _files, brats, brats_tumour
 
 MODALITIES = ()
 LABELS = brats_tumour.LABELS
@@ -20,10 +21,10 @@ LAYOUT = "files in _seg.nii.gz or -seg.nii.gz, here or in folders"
 
 def find_cases(root: Path) -> Iterator[Case]:
     """Finds the segmentations in `root` and in the folders where cases may lie."""
-    for folder in brats.folders(root):
-        for path in sorted(folder.iterdir()):
-            match = re.fullmatch("(.+)([_-])seg", brats.stem(path), re.IGNORECASE)
-            if match and path.is_file():
+    for folder in _files.folders(root):
+        for path in _files.images(folder):
+            match = re.fullmatch("(.+)([_-])seg", volumes.stem(path), re.IGNORECASE)
+            if match:
                 yield _case(match[1], match[2] == "-", path)
 
 

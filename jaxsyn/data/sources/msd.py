@@ -1,79 +1,64 @@
-"""Task01_BrainTumour of the Medical Segmentation Decathlon: one 4-D file a case.
+"""Any task of the Medical Segmentation Decathlon, as its dataset.json describes it.
 
-The images are BraTS 2016 and 2017; indices of modalities and labels are those of the
-source `brats`, so that the two can be exchanged, though the files' values differ.
+Modalities and labels are called as there, in small letters; what has no label is
+`foreground`. Task01_BrainTumour is also read by the source `msd_brain_tumour`, with the
+classes of BraTS. Some copies lack dataset.json: heart, hippocampus and spleen are known
+by the names of their files. Simpson et al. 2019, https://arxiv.org/abs/1902.09063.
 """
 
 from collections.abc import Iterator
-import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from jaxsyn.data import volumes
 from jaxsyn.data.cases import Case, ImageFile, Problem
-from jaxsyn.data.sources import brats
-from jaxsyn.errors import DataError
+from jaxsyn.data.sources import _decathlon
 from jaxsyn.spec import Label
 
-MODALITIES = brats.MODALITIES
-ORIGIN = "Task01_BrainTumour is at medicaldecathlon.com"
-LAYOUT = "dataset.json, imagesTr and labelsTr, in this folder or in Task01_BrainTumour"
-_NAMES = {"t1w": "t1", "t1gd": "t1ce", "t2w": "t2", "flair": "flair"}
-_VALUES = {"background": 0, "oedema": 1, "necrotic": 2, "enhancing": 3}
+ORIGIN = "The ten tasks are at medicaldecathlon.com"
+LAYOUT = _decathlon.LAYOUT
 
-LABELS = tuple(
-    Label(
-        name=label.name,
-        values=(_VALUES[label.name],) if label.values else (),
-        colour=label.colour,
-    )
-    for label in brats.LABELS
-)
+
+def describe(root: Path) -> tuple[tuple[str, ...], tuple[Label, ...]]:
+    """Modalities and labels of the task in `root`; errors as of `read_task`."""
+    task = _decathlon.read_task(root)
+    return task.modalities, task.labels
 
 
 def find_cases(root: Path) -> Iterator[Case | Problem]:
-    """Finds the training cases that dataset.json lists.
+    """Finds the training cases of the task in `root`.
+
+    A listed file that is missing is a Problem, and so is one that is there unlisted.
 
     Raises:
-      DataError: dataset.json cannot be understood, or is that of another task.
+      DataError: See `read_task`.
     """
-    for folder in (root, root / "Task01_BrainTumour"):
-        if (folder / "dataset.json").is_file():
-            yield from _listed_cases(folder)
+    task = _decathlon.read_task(root)
+    for image, label in task.pairs:
+        yield _case(task, task.folder / image, task.folder / label)
+    listed = {PurePosixPath(file) for pair in task.pairs for file in pair}
+    for place in _decathlon.FOLDERS:
+        for path in _decathlon.images(task.folder / place):
+            if PurePosixPath(place, path.name) not in listed:
+                yield Problem(
+                    name=f"{place}/{path.name}",
+                    reason=f"{path} is not listed in dataset.json.",
+                    hint="List it, or move it away.",
+                )
 
 
-def _listed_cases(folder):
-    path = folder / "dataset.json"
-    try:
-        content = json.loads(path.read_text())
-        channels = {
-            _NAMES.get(name.lower()): int(channel)
-            for channel, name in content["modality"].items()
-        }
-        pairs = [
-            (folder / p["image"], folder / p["label"]) for p in content["training"]
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path} cannot be understood: {error!r}.",
-            hint='It must hold "modality" and "training" as in Task01_BrainTumour.',
-        ) from error
-    if missing := set(MODALITIES) - set(channels):
-        raise DataError(
-            f"{path} lists no {', '.join(sorted(missing))} among its modalities.",
-            hint="Only Task01_BrainTumour is read by this source.",
-        )
-    for image, label in pairs:
-        yield _case(image, label, channels)
-
-
-def _case(image, label, channels):
-    name = label.name.split(".")[0]
+def _case(task, image, label):
+    name = volumes.stem(label)
     for path in (image, label):
         if not path.is_file():
-            return Problem(name=name, reason=f"{path} is listed, but not there.")
+            return Problem(name=name, reason=f"There is no {path}.")
+    several = len(task.modalities) > 1  # Then the file is 4-D.
     return Case(
         name=name,
         patient=name,
-        images={m: ImageFile(path=image, channel=channels[m]) for m in MODALITIES},
+        images={
+            modality: ImageFile(path=image, channel=channel if several else None)
+            for channel, modality in enumerate(task.modalities)
+        },
         label=ImageFile(path=label),
-        label_tables=(LABELS,),
+        label_tables=(task.labels,),
     )
