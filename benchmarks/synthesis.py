@@ -37,10 +37,11 @@ def measure(source_dir: Path, rounds: int) -> report.Table:
     volumes = source.read_case(case)
     settings = PrepareSettings(image_size=SIZE)
     made = prepare_case(volumes, settings, case=case.name, patient=case.patient)
+    modalities, labels = source.describe(source_dir)
     spec = DataSpec(
         image_size=SIZE,
-        modalities=source.modalities,
-        labels=source.labels,
+        modalities=modalities,
+        labels=labels,
         intensities=made.info.intensities,
     )
     count = len(made.label)

@@ -26,7 +26,7 @@ def measure(source_dir: Path) -> report.Table:
         start = time.perf_counter()
         found = hmrf.find_tissues(volumes.images[0], volumes.label > 0, spacing_mm)
         took.append(time.perf_counter() - start)
-        names = [label.name for label in source.labels]
+        names = [label.name for label in source.describe(source_dir)[1]]
         known = [volumes.label == names.index(name) for name in TISSUES]
         dice.append([_dice(found == i + 1, mask) for i, mask in enumerate(known)])
     rows = [

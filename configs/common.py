@@ -78,11 +78,17 @@ def brats() -> ConfigDict:
             "on_bad_case": "error",  # Or skip.
             "cache": "memory",  # mmap: larger than memory; device: on the GPU.
             "jobs": 0,  # Processes that prepare; 0 for one a core.
+            "beam": "",  # Or an Apache Beam runner's options prepare: --runner=…
             "holding": (),  # Train only where one of these labels occurs.
+            "patients": 0,  # Train on so many; of any larger number they are part.
             "prepare": {
                 "image_size": 256,
                 "fit": "pad",  # Or resize.
                 "crop": "none",  # Or brain.
+                "plane": "axial",  # Or coronal, sagittal.
+                "steps": (),  # Before slicing; see jaxsyn/data/steps.
+                "foreground": "nonzero",  # Where there is no mask; or otsu, all.
+                "intensity": "range",  # Or zscore, window.
                 "min_foreground": 0.01,  # Least share of brain in a slice kept.
                 "split": "patient",  # slice: as the papers that leaked did.
                 "fractions": (0.8, 0.1, 0.1),  # Train, validation, test.
@@ -91,6 +97,7 @@ def brats() -> ConfigDict:
             "augment": {"flip": 0.5},
             "phantom": {  # Used where source_dir is empty and patients > 0.
                 "patients": 0,
+                "kind": "tumour",
                 "seed": 0,
                 "shape": (240, 240, 155),
                 "spacing_mm": 1.0,
@@ -194,9 +201,10 @@ def judge(paper: str) -> ConfigDict:
 
 def shrink_data(config: ConfigDict) -> None:
     """Slices of 32 px; of three tiny phantoms, unless there is a source_dir."""
-    config.data.phantom.update(
-        {"patients": 3, "shape": (60, 60, 38), "spacing_mm": 4.0}
-    )
+    if "phantom" in config.data:
+        config.data.phantom.update(
+            {"patients": 3, "shape": (60, 60, 38), "spacing_mm": 4.0}
+        )
     config.data.prepare.update({"image_size": 32, "fit": "resize", "crop": "brain"})
     config.data.prepare.fractions = (0.6, 0.2, 0.2)
     config.data.jobs = 1

@@ -13,7 +13,11 @@ from jaxsyn.engine.system import Stage
 from jaxsyn.spec import DataSpec, IntensityMap, Label
 
 NAMES = ("background", "necrotic", "oedema", "enhancing", "brain")
-LABELS = tuple(Label(name=name, colour=(40 * i,) * 3) for i, name in enumerate(NAMES))
+LABELS = tuple(
+    # The brain is what has no label in the files.
+    Label(name=name, values=() if name == "brain" else (i,), colour=(40 * i,) * 3)
+    for i, name in enumerate(NAMES)
+)
 
 
 def brats_spec(image_size: int = 16, modalities=("t1", "t1ce", "t2", "flair")):

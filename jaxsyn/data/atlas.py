@@ -90,12 +90,7 @@ def _slices(data, volume, spec):
     grid = Grid.lay(volume.affine, data, size=max(data.shape))
     slices = grid.orient(data)
     _check_size(volume, slices.shape[1:], spec.image_size)
-    intensities = intensity_map(
-        slices,
-        slices > slices.min(),
-        low_percentile=PrepareSettings.low_percentile,
-        high_percentile=PrepareSettings.high_percentile,
-    )
+    intensities = intensity_map(slices, slices > slices.min(), PrepareSettings())
     return intensities.apply(slices)
 
 

@@ -19,6 +19,7 @@ from array_record.python import array_record_module
 import numpy as np
 import tensorflow_datasets as tfds
 
+from jaxsyn.data import beam as beam_lib
 from jaxsyn.data.preprocess import CaseInfo
 from jaxsyn.errors import DataError
 
@@ -37,7 +38,7 @@ class SlicesConfig(tfds.core.BuilderConfig):
       channels: Modalities.
       shards: For each part the staged cases (files that `prepare` wrote) and which
         rows of each belong to that part.
-      on_case: Called after each shard.
+      on_case: Called after each shard, unless None.
     """
 
     image_size: int = 0
@@ -95,7 +96,8 @@ class Slices(tfds.core.ShardBasedBuilder):
                     "slice": info.kept[row],
                 },
             )
-        self.builder_config.on_case()
+        if self.builder_config.on_case:
+            self.builder_config.on_case()
 
     def _example_writer(self):
         return _Writer()
@@ -107,7 +109,8 @@ def write(
     *,
     image_size: int,
     channels: int,
-    on_case: Callable[[], Any] = lambda: None,
+    on_case: Callable[[], Any] | None = None,
+    beam: str = "",
 ) -> None:
     """Writes the data set `folder`/slices/prepared/1.0.0.
 
@@ -117,6 +120,7 @@ def write(
       image_size: Side of the slices.
       channels: Modalities.
       on_case: Called after each shard.
+      beam: Options of the Apache Beam runner that writes; empty for none.
     """
     config = SlicesConfig(
         name=_NAME,
@@ -129,7 +133,11 @@ def write(
         builder = Slices(
             data_dir=str(folder), config=config, file_format="array_record"
         )
-        builder.download_and_prepare()
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                **(beam_lib.for_tfds(beam) if beam else {})
+            )
+        )
     shutil.rmtree(folder / "downloads", ignore_errors=True)
 
 

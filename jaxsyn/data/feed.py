@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxsyn import settings
-from jaxsyn.data import device, pipeline, prepare, sources
+from jaxsyn.data import device, pipeline, prepare, sources, subset
 from jaxsyn.data.augment import NONE, Augment
 from jaxsyn.data.blocks import Blocks
 from jaxsyn.data.cache import Cache
@@ -28,12 +28,15 @@ class PhantomSettings:
 
     Attributes:
       patients: How many; 0 for no phantom.
+      kind: Of `phantom.write_phantom`: `tumour`, `healthy`, `stroke-dwi` or
+        `stroke-ctp`, in the folders of BraTS and ISLES.
       seed: Which ones.
       shape: Voxels of a volume.
       spacing_mm: Side of a voxel.
     """
 
     patients: int = 0
+    kind: str = "tumour"
     seed: int = 0
     shape: tuple[int, int, int] = (240, 240, 155)
     spacing_mm: float = 1.0
@@ -49,7 +52,9 @@ class DataSettings:
     on_bad_case: str = "error"
     cache: str = "memory"
     jobs: int = 0
+    beam: str = ""
     holding: Sequence[str] = ()
+    patients: int = 0
     prepare: PrepareSettings = PrepareSettings()
     augment: Augment = Augment()
     phantom: PhantomSettings = PhantomSettings()
@@ -97,6 +102,7 @@ class DataSettings:
             self.prepare,
             out_dir=out_dir,
             jobs=self.jobs or None,
+            beam=self.beam,
             on_bad_case=self.on_bad_case,
         )
 
@@ -121,6 +127,10 @@ class DataSettings:
           DataError: None of them holds what all should hold.
         """
         slices = prepared.cache(part, in_memory=in_memory)
+        if self.patients and part == "train":
+            patient_of = prepared.patient_of
+            kept = subset.of_patients(slices.rows, patient_of, self.patients)
+            slices = Subset(slices, np.array(kept))
         if depth:
             slices = Blocks(slices, depth)
         return holding(slices, prepared.spec, self.holding) if self.holding else slices
@@ -128,10 +138,13 @@ class DataSettings:
     def _write_phantom(self, out_dir):
         phantom = self.phantom
         shape = "x".join(map(str, phantom.shape))
-        folder = out_dir / f"phantom-{phantom.patients}-{shape}-{phantom.seed}"
+        kind = "" if phantom.kind == "tumour" else f"{phantom.kind}-"
+        name = f"phantom-{kind}{phantom.patients}-{shape}-{phantom.seed}"
+        folder = out_dir / name
         write_phantom(
             folder,
             patients=phantom.patients,
+            kind=phantom.kind,
             seed=phantom.seed,
             shape=phantom.shape,
             spacing_mm=phantom.spacing_mm,

@@ -6,6 +6,7 @@ set, and a killed job leaves a `.partial` folder that the same call goes on with
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -18,7 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxsyn import storage
-from jaxsyn.data import splits, staging
+from jaxsyn.data import beam as beam_lib
+from jaxsyn.data import splits, staging, steps, workers
 from jaxsyn.data.prepared import MANIFEST, PreparedSet
 from jaxsyn.data.preprocess import PrepareSettings
 from jaxsyn.data.sources import Source
@@ -36,6 +38,7 @@ def prepare(
     *,
     out_dir: str | Path,
     jobs: int | None = None,
+    beam: str = "",
     on_bad_case: Literal["error", "skip"] = "error",
 ) -> PreparedSet:
     """Prepares a set, or opens it if it has been prepared before.
@@ -46,6 +49,8 @@ def prepare(
       settings: What to make of it.
       out_dir: Sets are put here, each in a folder of its own.
       jobs: Worker processes; by default one per available core. 1 uses none.
+      beam: Instead, an Apache Beam runner with these options does the work, such as
+        "--runner=DirectRunner"; its workers must reach both folders by these paths.
       on_bad_case: Whether to stop at a case that cannot be used, or to leave it out
         and write down why.
 
@@ -59,24 +64,23 @@ def prepare(
             f"Unknown on_bad_case {on_bad_case!r}.", hint="Known are: error, skip."
         )
     out_dir = Path(out_dir)
-    cases = source.find_cases(source_dir)
+    work = _Work(
+        source=source,
+        source_dir=Path(source_dir),
+        settings=settings,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        beam=beam,
+        skip_bad=on_bad_case == "skip",
+    )
     with storage.writing(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
-        recipe = _recipe(source, Path(source_dir), cases, settings, out_dir)
+        recipe = work.recipe(out_dir / "fingerprints.json")
         key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         path = out_dir / f"{source.name}-{key[:12]}"
         with storage.lock(out_dir / f".{path.name}.lock"):
             if not path.exists():
                 partial = path.with_name(f"{path.name}.partial")
-                _make(
-                    partial,
-                    source,
-                    cases,
-                    settings,
-                    jobs=jobs or len(os.sched_getaffinity(0)),
-                    skip_bad=on_bad_case == "skip",
-                    manifest={"key": key, **recipe},
-                )
+                work.make(partial, {"key": key, **recipe})
                 partial.replace(path)
     prepared = PreparedSet.open(path)
     for case, why in prepared.refused.items():
@@ -91,69 +95,98 @@ def prepare(
     return prepared
 
 
-def _recipe(source, source_dir, cases, settings, out_dir):
-    """Everything that decides a set's content."""
-    root = source_dir.resolve()
-    files = sorted({path.resolve() for case in cases for path in case.files})
-    hashes = storage.fingerprints(files, memo=out_dir / "fingerprints.json")
-    chosen = dataclasses.asdict(settings)
-    if settings.split_file:
-        chosen["split_file"] = splits.Split.load(settings.split_file).sha256
-    return {
-        "format": FORMAT,
-        "source": source.name,
-        "modalities": source.modalities,
-        "labels": [[label.name, label.values] for label in source.labels],
-        "settings": chosen,
-        "found": sorted(case.name for case in cases),
-        "files": {os.path.relpath(path, root): sha for path, sha in hashes.items()},
-    }
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What is made a set of, how, and by whom."""
 
+    source: Source
+    source_dir: Path
+    settings: PrepareSettings
+    jobs: int
+    beam: str
+    skip_bad: bool
 
-def _make(folder, source, cases, settings, *, jobs, skip_bad, manifest):
-    """Fills the folder of a set, from where the last attempt stopped."""
-    folder.mkdir(exist_ok=True)
-    staged = folder / "cases"
-    if not (folder / MANIFEST).exists():
-        refused = staging.stage(
-            cases,
-            settings,
-            staged,
-            read=source.read_case,
-            jobs=jobs,
-            skip_bad=skip_bad,
+    @functools.cached_property
+    def cases(self):
+        return self.source.find_cases(self.source_dir)
+
+    @functools.cached_property
+    def contents(self):
+        """Modalities and label table."""
+        return self.source.describe(self.source_dir)
+
+    def recipe(self, memo):
+        """Everything that decides the set's content."""
+        root = self.source_dir.resolve()
+        files = sorted({path.resolve() for case in self.cases for path in case.files})
+        hashes = storage.fingerprints(files, memo=memo)
+        chosen = dataclasses.asdict(self.settings)
+        if self.settings.split_file:
+            chosen["split_file"] = splits.Split.load(self.settings.split_file).sha256
+        read = steps.files_of(steps.build(self.settings.steps))
+        modalities, labels = self.contents
+        return {
+            "format": FORMAT,
+            "source": self.source.name,
+            "modalities": modalities,
+            "labels": [[label.name, label.values] for label in labels],
+            "settings": chosen,
+            "read": [*storage.fingerprints(read, memo=memo).values()],
+            "found": sorted([case.name, case.patient] for case in self.cases),
+            "files": {os.path.relpath(path, root): sha for path, sha in hashes.items()},
+        }
+
+    def make(self, folder, manifest):
+        """Fills the folder of a set, from where the last attempt stopped."""
+        folder.mkdir(exist_ok=True)
+        staged = folder / "cases"
+        if not (folder / MANIFEST).exists():
+            read = self.source.read_case
+            refused = staging.stage(
+                self.cases,
+                self.settings,
+                staged,
+                read=functools.partial(read, foreground=self.settings.foreground),
+                spread=self._spread(staged),
+                skip_bad=self.skip_bad,
+            )
+            used = sorted({case.name for case in self.cases} - set(refused))
+            self._assemble(folder, used, manifest | {"refused": refused})
+        shutil.rmtree(staged, ignore_errors=True)
+        PreparedSet.open(folder).write_caches()
+
+    def _spread(self, staged):
+        if not self.beam:
+            return functools.partial(workers.in_parallel, jobs=self.jobs)
+        return functools.partial(beam_lib.in_parallel, folder=staged, options=self.beam)
+
+    def _assemble(self, folder, used, manifest):
+        """Writes split, records and, at the end, the manifest of staged cases."""
+        if not used:
+            raise DataError(
+                f"None of {len(manifest['refused'])} cases can be used.",
+                hint="The reasons are listed by: python -m jaxsyn.data.check DIR",
+            )
+        infos = [staging.staged_info(folder / "cases", case) for case in used]
+        split = _split(infos, self.settings)
+        rows = {part: _rows(infos, split, part) for part in splits.PARTS}
+        modalities, labels = self.contents
+        spec = DataSpec(
+            image_size=self.settings.image_size,
+            modalities=modalities,
+            labels=labels,
+            intensities=_typical_intensities(infos, rows["train"]),
         )
-        used = sorted({case.name for case in cases} - set(refused))
-        _assemble(folder, used, settings, source, manifest | {"refused": refused})
-    shutil.rmtree(staged, ignore_errors=True)
-    PreparedSet.open(folder).write_caches()
-
-
-def _assemble(folder, used, settings, source, manifest):
-    """Writes split, records and, at the end, the manifest of staged cases."""
-    if not used:
-        raise DataError(
-            f"None of {len(manifest['refused'])} cases can be used.",
-            hint="The reasons are listed by: python -m jaxsyn.data.check DIR",
-        )
-    infos = [staging.staged_info(folder / "cases", case) for case in used]
-    split = _split(infos, settings)
-    rows = {part: _rows(infos, split, part) for part in splits.PARTS}
-    spec = DataSpec(
-        image_size=settings.image_size,
-        modalities=source.modalities,
-        labels=source.labels,
-        intensities=_typical_intensities(infos, rows["train"]),
-    )
-    _write_records(folder, rows, spec)
-    storage.write_json(folder / "split.json", split.to_json())
-    result = {
-        "spec": spec.to_json(),
-        "counts": {part: sum(map(len, rows[part].values())) for part in splits.PARTS},
-        "split_sha256": split.sha256,
-        "cases": [info.to_json() for info in infos],
-    }
-    storage.write_json(folder / MANIFEST, manifest | result)
+        _write_records(folder, rows, spec, self.beam)
+        storage.write_json(folder / "split.json", split.to_json())
+        counts = {part: sum(map(len, rows[part].values())) for part in splits.PARTS}
+        result = {
+            "spec": spec.to_json(),
+            "counts": counts,
+            "split_sha256": split.sha256,
+            "cases": [info.to_json() for info in infos],
+        }
+        storage.write_json(folder / MANIFEST, manifest | result)
 
 
 def _split(infos, settings):
@@ -204,7 +237,7 @@ def _typical_intensities(infos, train_rows):
     )
 
 
-def _write_records(folder, rows, spec):
+def _write_records(folder, rows, spec, beam):
     """Writes the data set from the staged cases."""
     from jaxsyn.data import builders  # Only here: TFDS takes long to import.
 
@@ -223,5 +256,6 @@ def _write_records(folder, rows, spec):
             shards,
             image_size=spec.image_size,
             channels=len(spec.modalities),
-            on_case=bar.update,
+            on_case=None if beam else bar.update,
+            beam=beam,
         )

@@ -82,6 +82,11 @@ class PreparedSet:
             settings=manifest["settings"],
         )
 
+    @property
+    def patient_of(self) -> dict[str, str]:
+        """Whose each case is."""
+        return {name: info.patient for name, info in self.cases.items()}
+
     def cache(self, part: str, *, in_memory: bool = False) -> cache_lib.Cache:
         """Opens a part's arrays, after making them if they were deleted.
 

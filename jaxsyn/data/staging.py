@@ -1,9 +1,10 @@
 """Prepares cases in parallel, each into a file that is whole or absent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import functools
 import json
 from pathlib import Path
+from typing import Any
 from urllib import parse
 
 import numpy as np
@@ -11,10 +12,13 @@ import threadpoolctl
 from tqdm import tqdm
 
 from jaxsyn import storage
-from jaxsyn.data import preprocess, workers
+from jaxsyn.data import preprocess
 from jaxsyn.data.cases import Case, CaseVolumes, Problem
 from jaxsyn.data.preprocess import CaseInfo, PrepareSettings
 from jaxsyn.errors import DataError
+
+# From work and items to pairs of an item and what was made of it, in their order.
+Spread = Callable[[Callable, Sequence], Iterator[tuple[Any, Any]]]
 
 
 def stage(
@@ -23,7 +27,7 @@ def stage(
     folder: Path,
     *,
     read: Callable[[Case | Problem], CaseVolumes],
-    jobs: int,
+    spread: Spread,
     skip_bad: bool = False,
 ) -> dict[str, str]:
     """Prepares the cases that `folder` does not hold yet.
@@ -33,7 +37,7 @@ def stage(
       settings: What to make of them.
       folder: Where to.
       read: Reads a case; must be picklable.
-      jobs: Worker processes; 1 uses none.
+      spread: What does the work: `workers.in_parallel`, or `beam.in_parallel`.
       skip_bad: Whether to go on after a case that cannot be used.
 
     Returns:
@@ -54,11 +58,11 @@ def stage(
         unit="case",
     ) as bar:
         work = functools.partial(_stage_case, settings, folder, read)
-        for case, error in workers.in_parallel(work, missing, jobs):
-            if error and not skip_bad:
-                raise bad_case(case.name, _reason(error)) from error
-            if error:
-                refused[case.name] = _reason(error)
+        for case, why in spread(work, missing):
+            if why and not skip_bad:
+                raise bad_case(case.name, why)
+            if why:
+                refused[case.name] = why
             bar.update()
     return refused
 
@@ -84,7 +88,7 @@ def bad_case(case: str, why: str) -> DataError:
 
 
 def _stage_case(settings, folder, read, case):
-    """Prepares one case; returns the error if it is refused."""
+    """Prepares one case; returns why it is refused, or nothing."""
     try:
         # On a busy machine the threads of small matrix products wait for each other.
         with threadpoolctl.threadpool_limits(1):
@@ -92,14 +96,9 @@ def _stage_case(settings, folder, read, case):
                 read(case), settings, case=case.name, patient=case.patient
             )
     except DataError as error:
-        return error
+        return f"{error.args[0]} {error.hint}".strip()
     path = staged_file(folder, case.name)
     with storage.writing(folder), storage.whole_file(path) as file:
         info = json.dumps(prepared.info.to_json())
         np.savez(file, image=prepared.image, label=prepared.label, info=info)
-    return None
-
-
-def _reason(error):
-    """Why a case was refused, and what to do about it, in one line."""
-    return f"{error.args[0]} {error.hint}".strip()
+    return ""

@@ -1,10 +1,11 @@
 """Some slices or volumes of a part, gathered where they are used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxtyping import Int, Shaped
 import numpy as np
 
+from jaxsyn.data import splits
 from jaxsyn.errors import DataError
 from jaxsyn.spec import DataSpec
 
@@ -79,3 +80,30 @@ def holding(slices, spec: DataSpec, names: Sequence[str]) -> Subset:
             hint="Check the segmentations, or config.data.holding.",
         )
     return Subset(slices, places)
+
+
+def of_patients(
+    rows: Sequence[tuple[str, int]], patient_of: Mapping[str, str], count: int
+) -> list[int]:
+    """Places of the slices or volumes of so many patients.
+
+    They are drawn in one order, whatever is trained on them: those of a small number
+    are among those of any larger.
+
+    Args:
+      rows: The case of each, as in `Cache.rows`.
+      patient_of: Patients by case.
+      count: Of patients; negative for all.
+
+    Raises:
+      DataError: There are not so many.
+    """
+    patients = [patient_of[case] for case, _ in rows]
+    order = splits.in_drawn_order(set(patients), "patients")
+    if len(order) < count:
+        raise DataError(
+            f"{count} patients are wanted; the training part has {len(order)}.",
+            hint="Lower the number of patients, or train on a larger share.",
+        )
+    kept = {*(order if count < 0 else order[:count])}
+    return [place for place, patient in enumerate(patients) if patient in kept]

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from jaxsyn import settings
-from jaxsyn.data import splits
+from jaxsyn.data import subset
 from jaxsyn.data.augment import PRESETS
 from jaxsyn.data.cache import Cache
 from jaxsyn.data.prepared import PreparedSet
@@ -63,17 +63,9 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
     chosen = []
     if row.patients:
         cache = prepared.cache("train")
-        patients = [prepared.cases[case].patient for case, _ in cache.rows]
-        # The same order for every seed: what differs is the training alone.
-        order = splits.in_drawn_order(set(patients), "patients")
-        kept = order if row.patients < 0 else order[: row.patients]
-        if len(kept) < row.patients:
-            raise DataError(
-                f"Row {row.name!r} wants {row.patients} patients; the training part"
-                f" has {len(order)}.",
-                hint="Lower the row's patients, or train on a larger share.",
-            )
-        chosen.append((cache, [i for i, p in enumerate(patients) if p in set(kept)]))
+        # The same patients for every seed: what differs is the training alone.
+        kept = subset.of_patients(cache.rows, prepared.patient_of, row.patients)
+        chosen.append((cache, kept))
     if row.synthetic:
         cases = list(dict.fromkeys(case for case, _ in rendered.rows))
         real = len({case for case, _ in prepared.cache("train").rows})

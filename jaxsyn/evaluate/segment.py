@@ -70,7 +70,7 @@ def run(config: Any, workdir: Path) -> None:
         )
     segmenter = Segmenter.load(job.segmenter)
     source = sources.load(job.source or segmenter.meta["source"])
-    _check_source(source, segmenter.spec)
+    _check_source(source, job.source_dir, segmenter.spec)
     chosen = job.metrics or segmenter.meta["metrics"]
     metrics = settings.build(MetricSettings, chosen, "config.metrics")
     measure = metrics.for_spec(segmenter.spec)
@@ -105,23 +105,22 @@ def segment_volumes(segmenter: Segmenter, volumes: CaseVolumes) -> np.ndarray:
     Raises:
       DataError: The case cannot be prepared as the training set was.
     """
-    # In the training set the lesion counts as brain. Here it must not be known.
-    brain = np.any([image != 0 for image in volumes.images], axis=0)
     options = settings.build(PrepareSettings, segmenter.meta["prepare"], "prepare")
     prepared = preprocess.prepare_case(
-        dataclasses.replace(volumes, foreground=brain),
+        # In the training set the lesion counts as brain. Here it must not be known.
+        dataclasses.replace(volumes, label=np.zeros_like(volumes.label)),
         dataclasses.replace(options, min_foreground=0.0),
         case="",
         patient="",
     )
     slices = segmenter.segment(dequantise(prepared.image))
-    info = prepared.info
-    return info.grid.volume(slices, list(info.kept), order="nearest")
+    return prepared.info.volume(slices, "nearest")
 
 
 def _segment_case(case, source, segmenter, measure, workdir):
     """Writes one case's label map; returns what was found of it."""
-    volumes = source.read_case(case)
+    foreground = segmenter.meta["prepare"].get("foreground", "nonzero")
+    volumes = source.read_case(case, foreground)
     table, path = case.label_tables[0], workdir / f"{case.name}.nii.gz"
     if path.exists():
         written = nifti.read(path).data
@@ -139,8 +138,9 @@ def _segment_case(case, source, segmenter, measure, workdir):
     )
 
 
-def _check_source(source, spec):
-    ours = tuple(source.modalities), tuple(label.name for label in source.labels)
+def _check_source(source, source_dir, spec):
+    modalities, labels = source.describe(source_dir)
+    ours = tuple(modalities), tuple(label.name for label in labels)
     theirs = spec.modalities, spec.label_names
     if ours != theirs:
         raise UsageError(

@@ -23,6 +23,7 @@ from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import quantise
 from jaxsyn.data.splits import in_drawn_order
 from jaxsyn.errors import UsageError
+from jaxsyn.synthesis.export import TABLE
 from jaxsyn.synthesis.generator import Generator
 
 _LOG = logging.getLogger(__name__)
@@ -105,19 +106,22 @@ def of_export(folder: Path, data: DataSettings, out_dir: Path) -> PreparedSet:
       out_dir: Prepared sets are put here.
 
     Raises:
-      UsageError: It has no cases in the format `brats`.
+      UsageError: It has no cases in the format `brats` or `nifti`.
     """
-    cases = folder / "brats"
+    cases, source = folder / "brats", data.source
+    if (folder / "nifti" / TABLE).exists():
+        cases, source = folder / "nifti", "table"
     if not cases.is_dir():
         raise UsageError(
             f"There is no folder {cases}.",
-            hint="Name the workdir of a synthesis job with config.export.format=brats.",
+            hint="Name the workdir of a synthesis job with config.export.format=nifti,"
+            " or brats.",
         )
     everything = dataclasses.replace(
         data.prepare, fractions=(1.0, 0.0, 0.0), split="patient", split_file=""
     )
     return prepare.prepare(
-        sources.load(data.source),
+        sources.load(source),
         cases,
         everything,
         out_dir=out_dir,

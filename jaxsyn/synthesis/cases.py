@@ -74,21 +74,25 @@ def plain_info(
 
 def label_volume(case: SyntheticCase) -> UInt8[np.ndarray, "x y z"]:
     """Its label map on its volume's grid."""
-    return case.info.grid.volume(case.label, list(case.info.kept), order="nearest")
+    return case.info.volume(case.label, "nearest")
 
 
 def image_volumes(
-    case: SyntheticCase, spec: DataSpec
+    case: SyntheticCase, spec: DataSpec, *, stripped: bool = True
 ) -> list[Float32[np.ndarray, "x y z"]]:
     """Its images on their volume's grid, in that volume's intensities.
 
     They are blank outside the brain and nowhere in it, as skull-stripped images are:
     that is how the brain is told again. Where no label says what is brain, it is what
     is not nearly black in all of them.
+
+    Args:
+      case: With its images.
+      spec: What they mean.
+      stripped: Whether blank is 0, or else the darkest intensity there is.
     """
-    kept, grid = list(case.info.kept), case.info.grid
     unit = [
-        grid.volume((case.image[..., c] + 1.0) / 2.0, kept, order="linear")
+        case.info.volume((case.image[..., c] + 1.0) / 2.0, "linear")
         for c in range(case.image.shape[-1])
     ]
     if covers_brain(spec):
@@ -98,7 +102,8 @@ def image_volumes(
     volumes = []
     for volume, scale in zip(unit, case.info.intensities, strict=True):
         bright = np.where(outside, 0.0, np.maximum(volume, _DARKEST))
-        volumes.append(scale.invert(2.0 * bright - 1.0))
+        made = scale.invert(2.0 * bright - 1.0)
+        volumes.append(np.where(outside, np.float32(0), made) if stripped else made)
     return volumes
 
 

@@ -5,7 +5,9 @@ is written last.
 """
 
 from collections.abc import Mapping, Sequence
+import csv
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +18,14 @@ from jaxsyn import settings, storage
 from jaxsyn.data import nifti
 from jaxsyn.data.cases import TISSUE_OFFSET
 from jaxsyn.data.prepared import PreparedSet
+from jaxsyn.data.sources import Source
 from jaxsyn.errors import DataError, UsageError
 from jaxsyn.spec import DataSpec
 from jaxsyn.synthesis import nnunet, sheet
 from jaxsyn.synthesis.cases import SyntheticCase, image_volumes, label_volume
 
 MANIFEST = "manifest.json"
+TABLE = "cases.csv"
 _WHOLE_LEVELS = 1000  # From this range on, intensities are rounded as scanners do.
 
 
@@ -40,6 +44,15 @@ class Format(Protocol):
     def labels(self, name: str) -> list[tuple[Path, np.ndarray]]:
         """Its label files, each with the value of every index, uint8."""
 
+    def finish(
+        self,
+        prepared: PreparedSet,
+        source: Source,
+        source_dir: Path,
+        synthetic: Sequence[str],
+    ) -> None:
+        """Adds what there is once for all cases; see `nnunet.RawDataset.finish`."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Folders:
@@ -50,7 +63,8 @@ class Folders:
       spec: What the arrays mean.
       own_values: Whether label files hold the data set's own values, as `brats` does:
         without derived labels, and with tissues in a file of their own. Else one holds
-        indices of the label table.
+        indices of the label table, and beside the folders are a table of all cases and
+        of the labels, for the source `table`.
     """
 
     root: Path
@@ -74,6 +88,30 @@ class Folders:
             found.insert(0, (self._file(name, "tissues"), tissues))
         return [(path, table.astype(np.uint8)) for path, table in found]
 
+    def finish(
+        self,
+        prepared: PreparedSet,
+        source: Source,
+        source_dir: Path,
+        synthetic: Sequence[str],
+    ) -> None:
+        """Writes the tables, unless values are the data set's own."""
+        if self.own_values:
+            return
+        rows = [["case", *self.spec.modalities, "label"]]
+        for name in sorted(synthetic):
+            files = [*self.images(name), self._file(name, "seg")]
+            rows.append([name, *(str(file.relative_to(self.root)) for file in files)])
+        names = {name: index for index, name in enumerate(self.spec.label_names)}
+        with storage.writing(self.root):
+            storage.write_json(
+                self.root / "jaxsyn.json", {"labels": names, "foreground": None}
+            )
+            with storage.whole_file(self.root / TABLE) as file:
+                lines = io.StringIO()
+                csv.writer(lines, lineterminator="\n").writerows(rows)
+                file.write(lines.getvalue().encode())
+
     def _file(self, name, what):
         return self.root / name / f"{name}_{what}.nii.gz"
 
@@ -86,15 +124,19 @@ class Exporter:
         of those that could not be made.
     """
 
-    def __init__(self, folder: Path, layout: Format, spec: DataSpec):
+    def __init__(
+        self, folder: Path, layout: Format, spec: DataSpec, *, stripped: bool = True
+    ):
         """Goes on in a folder that an earlier call began, or begins one.
 
         Args:
           folder: For lineages and contact sheets; the manifest is put into it.
           layout: Where volumes go.
           spec: What they mean.
+          stripped: Whether the images are 0 outside the brain.
         """
         self._folder, self._layout, self._spec = folder, layout, spec
+        self._stripped = stripped
         self.done = {
             path.stem: json.loads(path.read_text())
             for path in sorted((folder / "lineage").glob("*.json"))
@@ -106,8 +148,8 @@ class Exporter:
         Raises:
           ResourceError: There is no room, or no permission.
         """
-        affine, about = np.array(case.info.affine), "synthetic, made with jaxsyn"
-        volumes = image_volumes(case, self._spec)
+        affine, about = case.info.native_affine, "synthetic, made with jaxsyn"
+        volumes = image_volumes(case, self._spec, stripped=self._stripped)
         for path, volume in zip(self._layout.images(case.name), volumes, strict=True):
             nifti.write(path, as_stored(volume), affine, description=about)
         label = label_volume(case)

@@ -93,7 +93,8 @@ def run(config: Any, workdir: Path) -> None:
     source = how.build(prepared, job.seed, chosen)
     renderer = _renderer(job, source, prepared)
     workdir_lib.claim(workdir, config)
-    exporter = export.Exporter(workdir, layout, prepared.spec)
+    stripped = prepared.settings.get("foreground", "nonzero") == "nonzero"
+    exporter = export.Exporter(workdir, layout, prepared.spec, stripped=stripped)
     _make_missing(job, source, renderer, exporter)
     made = [name for name, lineage in exporter.done.items() if "failed" not in lineage]
     if not made:
@@ -101,9 +102,8 @@ def run(config: Any, workdir: Path) -> None:
             f"None of {job.cases} cases could be made.",
             hint=f"The reasons are in {workdir / 'lineage'}.",
         )
-    if out.format == "nnunet":
-        folder = data.find_source_dir(workdir.parent / "prepared")
-        layout.finish(prepared, sources.load(data.source), folder, made)
+    folder = data.find_source_dir(workdir.parent / "prepared")
+    layout.finish(prepared, sources.load(data.source), folder, made)
     manifest = exporter.finish(_about(source, renderer, exporter))
     if source.sieve:
         _show_rejected(source.sieve, prepared.spec, workdir)

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxsyn import settings
 from jaxsyn.engine.system import Loss, System
@@ -17,7 +18,7 @@ from jaxsyn.models.patch import BordeDiscriminator, MultiscaleDiscriminator
 from jaxsyn.spec import DataSpec
 from jaxsyn.systems import _conditional
 
-BOUNDARY, FOREGROUND = "boundary", "foreground"
+BOUNDARY, FOREGROUND, LABELS = "boundary", "foreground", "labels"
 BOUNDARY_DISTANCES = {
     "l1": reconstruction.l1,
     "bce": reconstruction.binary_cross_entropy,
@@ -31,8 +32,9 @@ class Borde(System):
     Attributes:
       spec: What the data hold.
       regions: The prior maps in the order of their injection. Each is a group of
-        label names, one channel a label; `boundary` is the contour of all regions
-        and `foreground` everything that is not background.
+        label names, one channel a label; `boundary` is the contour of all regions,
+        `foreground` everything that is not background, and `labels` stands for all
+        labels of the data but the background and derived ones.
       ngf: Channels of the generator's last block.
       hidden: Channels of a prior map's embedding.
       start: What the first block works on: `latent` noise, a learned `constant`, or
@@ -86,7 +88,7 @@ class Borde(System):
 
     def __post_init__(self):
         for name in {name for group in self.regions for name in group}:
-            if name not in (BOUNDARY, FOREGROUND):
+            if name not in (BOUNDARY, FOREGROUND, LABELS):
                 self.spec.label_index(name)
         for key, known in (
             ("discriminator", ["borde", "multiscale"]),
@@ -157,8 +159,7 @@ class Borde(System):
 
     def prior_maps(self, batch):
         """The maps that are injected, in order: each [B, H, W, labels of a group]."""
-        background = self.spec.label_index("background")
-        inside = 1.0 - batch["one_hot"][..., background, None]
+        inside = 1.0 - batch["one_hot"][..., :1]
         if self.exclusive_foreground:
             brain = self.spec.label_index("brain")
             inside = batch["one_hot"][..., brain, None]
@@ -167,6 +168,8 @@ class Borde(System):
         def channel(name):
             if name in made:
                 return made[name]
+            if name == LABELS:
+                return batch["one_hot"][..., np.array(self.spec.classes[1:])]
             return batch["one_hot"][..., self.spec.label_index(name), None]
 
         return [

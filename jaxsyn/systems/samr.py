@@ -16,6 +16,7 @@ import numpy as np
 from jaxsyn import settings
 from jaxsyn.data import atlas as atlas_lib
 from jaxsyn.engine.system import Loss, Phase, System
+from jaxsyn.errors import UsageError
 from jaxsyn.losses import adversarial, reconstruction, segmentation
 from jaxsyn.models.patch import PatchDiscriminator
 from jaxsyn.models.pix2pix_unet import Pix2PixUNet
@@ -58,8 +59,8 @@ class Samr(System):
       atlas_file: Where it is read from instead; see `data.atlas.of_file`.
       label_wise: Whether background, brain and lesion have discriminators of their
         own (Exp. 4). Each is two, at full and at half scale.
-      lesion: Names of the labels that are lesion, none for all but `background` and
-        `brain`; what is neither lesion nor background is brain.
+      lesion: Names of the labels that are lesion, none for all that source files have
+        a value for; what is neither lesion nor background, index 0, is brain.
       atlas_to_discriminator: Whether the discriminators see the atlas, as in the
         published code.
       ndf: Channels of the discriminators' first convolutions.
@@ -102,8 +103,13 @@ class Samr(System):
     )
 
     def __post_init__(self):
-        for name in (BACKGROUND, *(self.lesion or (BRAIN,))):
-            self.spec.label_index(name)
+        if self.label_wise and len(self._lesion) > len(self.spec.labels) - 2:
+            raise UsageError(
+                f"All of the labels {', '.join(self.spec.label_names[1:])} are lesion;"
+                " the brain around it has none.",
+                hint="Name those that are: config.system.lesion. Or leave one"
+                " discriminator: config.system.label_wise=False.",
+            )
         for key, known in (("game", GAMES), ("feature_distance", FEATURE_DISTANCES)):
             value = getattr(self, key)
             if value not in known:
@@ -159,8 +165,7 @@ class Samr(System):
             atlas = atlas_lib.of_file(self.atlas_file, self.spec, self.atlas_bins)
         else:
             atlas = atlas_lib.of_slices(slices, self.atlas_bins)
-        background = self.spec.label_index(BACKGROUND)
-        inside = (label != background for label in slices.label)
+        inside = (label != 0 for label in slices.label)
         brain = atlas_lib.mean_by_height(inside, slices.position, self.atlas_bins)
         system = copy.copy(self)
         object.__setattr__(system, "_fitted", {"atlas": atlas, "brain": brain})
@@ -221,11 +226,7 @@ class Samr(System):
         """What each pair of discriminators sees: masks [B, H, W, 1] by name."""
         if not self.label_wise:
             return {"whole": jnp.ones_like(batch["boundary"])}
-        names = self.lesion or [
-            name for name in self.spec.label_names if name not in (BACKGROUND, BRAIN)
-        ]
-        lesion = np.array([self.spec.label_index(name) for name in names], int)
-        lesion = batch["one_hot"][..., lesion].sum(-1, keepdims=True)
+        lesion = batch["one_hot"][..., self._lesion].sum(-1, keepdims=True)
         inside = self._inside(batch)[..., None]
         return {BACKGROUND: 1.0 - inside, BRAIN: inside - lesion, LESION: lesion}
 
@@ -246,11 +247,16 @@ class Samr(System):
         return jnp.argmax(2.0 * common - jnp.square(brain).sum((1, 2))[None], axis=1)
 
     def _inside(self, batch):
-        return 1.0 - batch["one_hot"][..., self.spec.label_index(BACKGROUND)]
+        return 1.0 - batch["one_hot"][..., 0]
 
     def _synthesise(self, nets, batch, memory):
         atlas = self.atlas_slices(batch, memory) if self.atlas else None
         return nets("generator", batch["one_hot"], atlas)
+
+    @property
+    def _lesion(self):
+        chosen = [self.spec.label_index(name) for name in self.lesion]
+        return np.array(chosen or self.spec.classes[1:], int)
 
     @property
     def _discriminators(self):

@@ -86,13 +86,11 @@ class Shin(_pix2pix.Pix2PixGan):
                 hint='Give the maps as batch["tissue"], or to Generator.generate as'
                 ' extra={"tissue": ...}.',
             )
-        background = self.spec.label_index("background")
-        outside = batch["one_hot"][..., background, None]
-        inside = jnp.delete(batch["one_hot"], background, axis=-1)
+        outside, inside = jnp.split(batch["one_hot"], [1], axis=-1)
         weights = smooth(inside, self.tissue_sigma)
         # At least 1 inside, by the pixel's own label.
         total = jnp.maximum(weights.sum(-1)[..., None], 1.0)
-        within = [n for n in self.spec.label_names if n != "background"]
+        within = self.spec.label_names[1:]
         chosen = np.array([within.index(name) for name in self.tissue_names])
         return weights[..., chosen] / total * (1.0 - outside)
 

@@ -15,11 +15,11 @@ from jaxsyn.synthesis.export import check_lineages
 SYSTEM = {"name": "pix2pix", "ngf": 4, "ndf": 4, "kernel_init": "he"}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@pytest.fixture(scope="module", params=["brats", "nifti"])
+def made(request, tmp_path_factory):
     """The folder, how data are prepared, the real set, and the export."""
     folder = tmp_path_factory.mktemp("export")
-    config = synthesize_brats.get_config("runlocal")
+    config = synthesize_brats.get_config(f"runlocal,format={request.param}")
     data = DataSettings.from_config(config.data.to_dict())
     prepared = data.open(folder / "prepared")
     seen = prepared.split.parts["train"]
@@ -58,7 +58,7 @@ def test_a_test_patient_behind_it(made):
     with pytest.raises(DataError, match="1 of the test patients are behind"):
         check_lineages(export, prepared.split.parts["train"])
     with pytest.raises(DataError, match="is no finished export"):
-        check_lineages(export / "brats", prepared.split.parts["test"])
+        check_lineages(export / "sheets", prepared.split.parts["test"])
 
 
 def test_an_export_in_another_format(made, tmp_path):

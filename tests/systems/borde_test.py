@@ -67,6 +67,18 @@ def test_prior_maps_follow_the_groups():
     np.testing.assert_array_equal(core[..., 1], label == 1)
 
 
+def test_labels_stand_for_all_that_are_segmented():
+    system = systems.build(
+        {"name": "borde", "regions": [["boundary"], ["labels"]]}, SPEC
+    )
+    batch = make_batch(SPEC, 1)
+    _, labels = system.prior_maps(batch)
+    assert labels.shape[-1] == 3
+    for channel, index in enumerate((1, 2, 3)):
+        expected = np.asarray(batch["label"]) == index
+        np.testing.assert_array_equal(labels[..., channel], expected)
+
+
 def test_the_exclusive_foreground_leaves_the_tumour_out():
     spec = brats_spec(16)
     system = systems.build({"name": "borde", "exclusive_foreground": True}, spec)

@@ -275,6 +275,10 @@ def test_the_segmenter_learns_and_the_generator_obeys_it():
         ({"game": "lsgna"}, "config.system.game='lsgna'"),
         ({"feature_distance": "l2"}, "config.system.feature_distance='l2'"),
         ({"lesion": ["edema"]}, "No label 'edema'"),
+        (
+            {"lesion": ["necrotic", "oedema", "enhancing", "brain"]},
+            "necrotic, oedema, enhancing, brain are lesion",
+        ),
     ],
 )
 def test_unknown_words(option, match):
