@@ -35,18 +35,21 @@ def cuts(
     centre: Sequence[int],
     size: int,
     spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
+    *,
+    fill: float | None = None,
 ) -> list[np.ndarray]:
     """Axial, coronal and sagittal cuts through a volume, each [size, size].
 
-    They are upright, in true proportions, and padded with the volume's least value.
+    They are upright and in true proportions.
 
     Args:
       volume: [D, H, W], slices from the bottom upwards.
       centre: Slice, row and column through which to cut.
       size: Side of the pictures, in pixels.
       spacing_mm: Distance of slices, rows and columns.
+      fill: What they are padded with, by default the volume's least value.
     """
-    made, least = [], volume.min()
+    made, fill = [], volume.min() if fill is None else fill
     for axis in range(3):
         cut = np.take(volume, centre[axis], axis)
         cut = cut[::-1] if axis else cut
@@ -54,7 +57,7 @@ def cuts(
         tall = max(1, round(len(cut) * down / across))
         cut = cut[_nearest(len(cut), tall)]
         side = max(cut.shape)
-        square = np.full((side, side), least, volume.dtype)
+        square = np.full((side, side), fill, volume.dtype)
         top, left = ((side - n) // 2 for n in cut.shape)
         square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
         chosen = _nearest(side, size)

@@ -77,7 +77,9 @@ class Samples:
         for what, labels in (("synthetic", made["label"]), ("real", self._label)):
             size = labels.shape[-1]
             cuts = [
-                pictures.cuts(label, pictures.busiest(self._lesion(label)), size)
+                pictures.cuts(
+                    label, pictures.busiest(self._lesion(label)), size, fill=0
+                )
                 for label in np.asarray(labels)
             ]
             for place, axis in enumerate(("axial", "coronal", "sagittal")):

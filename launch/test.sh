@@ -3,7 +3,7 @@
 # then the tests. Usage: bash launch/test.sh [arguments of pytest]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-make_venv test
+make_venv test,prep,beam
 cd "$root"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -27,7 +27,7 @@ class ImageFile:
     """Where one volume is.
 
     Attributes:
-      path: A NIfTI file.
+      path: Of a kind that `volumes` reads.
       channel: Which volume of a 4-D file; None if the file is 3-D.
     """
 

@@ -1,8 +1,9 @@
 """MetaImage files: `.mha`, or `.mhd` with the voxels in a file beside it.
 
 Read by the description of the format, https://itk.org/Wiki/ITK/MetaIO/Documentation,
-and as ITK does. The header is lines of `Key = value`. Keys that do not concern voxels
-or geometry are ignored; of those that do, none may be missing or come twice.
+and as ITK does. The header is lines of `Key = value`, the voxels may be a zlib stream,
+and space is that of DICOM: left, posterior, superior. Keys that concern neither voxels
+nor geometry are ignored.
 """
 
 import math

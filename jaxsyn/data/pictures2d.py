@@ -18,7 +18,7 @@ from jaxsyn.data.voxels import DAMAGED, LPS, MAX_VOXELS, Volume, refuse
 _PNG, _NPY = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 _GREY, _PALETTE = 0, 3  # Colour types of PNG.
 _CHANNELS = {_GREY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
-_PIECE = 2**20
+_PIECE = 2**18
 _IN_GREY = (
     "Save it in grey; a label map as label values, not colours. If its channels are"
     " images of their own, choose a source that says so."

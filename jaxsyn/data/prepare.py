@@ -21,6 +21,7 @@ from tqdm import tqdm
 from jaxsyn import storage
 from jaxsyn.data import beam as beam_lib
 from jaxsyn.data import splits, staging, steps, workers
+from jaxsyn.data.cases import Problem
 from jaxsyn.data.prepared import MANIFEST, PreparedSet
 from jaxsyn.data.preprocess import PrepareSettings
 from jaxsyn.data.sources import Source
@@ -132,7 +133,7 @@ class _Work:
             "labels": [[label.name, label.values] for label in labels],
             "settings": chosen,
             "read": [*storage.fingerprints(read, memo=memo).values()],
-            "found": sorted([case.name, case.patient] for case in self.cases),
+            "found": {case.name: _about(case, root) for case in self.cases},
             "files": {os.path.relpath(path, root): sha for path, sha in hashes.items()},
         }
 
@@ -187,6 +188,21 @@ class _Work:
             "cases": [info.to_json() for info in infos],
         }
         storage.write_json(folder / MANIFEST, manifest | result)
+
+
+def _about(case, root):
+    """Whose a case is, and what it is made of."""
+    if isinstance(case, Problem):
+        return {"patient": case.patient}
+    maps = {"label": case.label, "tissues": case.tissues, "mask": case.mask}
+    return {
+        "patient": case.patient,
+        "files": [
+            [role, os.path.relpath(file.path, root), file.channel]
+            for role, file in (*case.images.items(), *maps.items())
+            if file
+        ],
+    }
 
 
 def _split(infos, settings):

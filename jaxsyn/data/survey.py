@@ -94,7 +94,8 @@ def _thumbnail(volumes, labels, ranges):
     for image, (low, _, high) in zip(volumes.images, ranges, strict=True):
         scaled = (grid.orient(image) - low) / max(high - low, 1e-9)
         cuts.append((np.clip(scaled, 0, 1) * 255).astype(np.uint8))
-    return np.stack([pictures.cuts(c, centre, THUMBNAIL, spacing)[0] for c in cuts])
+    shown = [pictures.cuts(c, centre, THUMBNAIL, spacing, fill=0)[0] for c in cuts]
+    return np.stack(shown)
 
 
 def _spacing(spacing_mm):

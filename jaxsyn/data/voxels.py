@@ -24,7 +24,7 @@ DAMAGED = "The file is damaged or incomplete: copy or download it again."
 GEOMETRY = "Correct the geometry in its header, for instance from the original."
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # To RAS+ from left, posterior, superior.
 _MAX_DEFLATE = 1032  # No deflate stream expands further than this.
-_PIECE = 2**20
+_PIECE = 2**18
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -102,7 +102,7 @@ def take(path: Path, stream: BinaryIO, start: int, size: int) -> bytes:
     """
     packed = isinstance(stream, gzip.GzipFile)
     check_length(path, stream, size, start=start, packed=packed)
-    stream.read(start - stream.tell())
+    stream.seek(start)
     content = stream.read(size)
     # Reaching the end is also what checks the checksum.
     _check_whole(path, content, size, bool(stream.read(1)))

@@ -25,7 +25,7 @@ def save_case(case: SyntheticCase, spec: DataSpec, path: Path) -> Path:
     columns = [
         [
             pictures.colour_labels(cut, spec.labels)
-            for cut in pictures.cuts(case.label, *shown)
+            for cut in pictures.cuts(case.label, *shown, fill=0)
         ]
     ]
     for channel in range(len(spec.modalities)):

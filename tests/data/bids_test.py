@@ -273,18 +273,19 @@ def test_a_name_that_is_not_of_bids_is_a_problem(folder):
     assert "is not named sub-X" in refusal(folder)
 
 
-def test_what_is_no_image_of_a_case_is_passed_over(folder):
-    write(
-        folder,
-        "sub-1/func/sub-1_task-rest_bold.nii.gz",
-        "sub-1/fmap/sub-1_epi.nii.gz",
-        "sourcedata/sub-1/sub-1_T2w.nii.gz",
-        ".git/sub-1_T2w.nii.gz",
-        "template.nii.gz",
-    )
-    for subject in "123":
-        stem = f"sub-{subject}/anat/sub-{subject}"
-        write(folder, f"derivatives/seg/{stem}_label-GM_probseg.nii.gz")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-{0}/func/sub-{0}_task-rest_bold.nii.gz",
+        "sub-{0}/fmap/sub-{0}_epi.nii.gz",
+        "sourcedata/sub-{0}/sub-{0}_T2w.nii.gz",
+        ".git/sub-{0}_T2w.nii.gz",
+        "templates/{0}_T2w.nii.gz",
+        "derivatives/seg/sub-{0}/anat/sub-{0}_label-GM_probseg.nii.gz",
+    ],
+)
+def test_what_is_no_image_of_a_case_is_passed_over(folder, name):
+    write(folder, *(name.format(subject) for subject in "123"))
     assert SOURCE.describe(folder)[0] == ("FLAIR", "T1w")
     assert len(SOURCE.find_cases(folder)) == 3
 

@@ -243,8 +243,8 @@ def test_broken_headers_are_refused(tmp_path, name):
         (b"NDims =\nElementDataFile = LOCAL\n", "its header has no NDims"),
         (_header(ElementDataFile=" "), "its header has no ElementDataFile"),
         (_header()[:-24], "no ElementDataFile"),
-        (b"Comment = " + b"x" * 2**21, "no ElementDataFile"),
-        (b"\n" * 2**21, "no ElementDataFile"),
+        (b"Comment = " + b"x" * 2**21 + b"\n" + _header(), "no ElementDataFile"),
+        (b"\n" * 2**21 + _header(), "no ElementDataFile"),
     ],
 )
 def test_what_is_no_header_is_refused(tmp_path, content, message):

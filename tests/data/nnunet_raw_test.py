@@ -111,6 +111,7 @@ def test_channels_of_one_name_are_numbered(folder):
 
 
 def test_choices_win_over_dataset_json(folder):
+    write(folder, labels={"background": 0, "ignore": 3})
     content = {
         "modalities": ["FLAIR"],
         "labels": {"background": 0, "one": 1, "two": 2, "four": 4},

@@ -107,6 +107,28 @@ def test_another_file_gives_another_set(cases):
     assert "p9" in prepare(cases).cases
 
 
+def test_files_in_other_roles_give_another_set(cases, tmp_path):
+    table = tmp_path / "cases.csv"
+    row = f"{cases}/p0/p0_%s.nii.gz,{cases}/p0/p0_%s.nii.gz,{cases}/p0/p0_seg.nii.gz"
+    settings = dataclasses.replace(SETTINGS, fractions=(1.0, 0.0, 0.0))
+    found = []
+    for first, second, patient in [
+        ("t1", "t2", "a"),
+        ("t2", "t1", "a"),
+        ("t1", "t2", "b"),
+    ]:
+        text = f"case,patient,one,two,label\nx,{patient},{row % (first, second)}\n"
+        table.write_text(text)
+        found.append(
+            prepare_lib.prepare(
+                sources.load("table"), table, settings, out_dir=tmp_path / "out", jobs=1
+            )
+        )
+    assert len({prepared.key for prepared in found}) == 3
+    assert found[0].cases["x"].intensities == found[1].cases["x"].intensities[::-1]
+    assert found[2].split.parts["train"] == ("b",)
+
+
 def test_a_folder_that_moved_is_recognised(cases):
     first = prepare(cases)
     moved = cases.rename(cases.parent / "moved")

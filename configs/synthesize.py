@@ -1,0 +1,36 @@
+"""Synthetic cases as files, on any data set.
+
+    python -m jaxsyn.main --config=configs/synthesize.py:data=table \
+        --config.generator=WORKDIR --config.data.source_dir=DIR --workdir=DIR
+
+Words after a colon are those of configs/synthesize_brats.py, and
+    data=table    a data set of configs/datasets.py
+    format=nifti  the default here, which the source `table` reads
+
+Filters and manipulation need to be told which labels are lesions and which are brain:
+--config.filters.lesions, --config.filters.brain, --config.masks.manipulation.lesion.
+"""
+
+from configs import common, datasets, synthesize_brats
+
+
+def get_config(arg=None):
+    """The configuration; `arg` are the words."""
+    given = dict.fromkeys(filter(None, (arg or "").split(",")))
+    name = "table"
+    for word in list(given):
+        if word.startswith("data="):
+            name = word.removeprefix("data=")
+            del given[word]
+    if not any(word.startswith("format=") for word in given):
+        given["format=nifti"] = None
+    config = synthesize_brats.get_config(",".join(given))
+    config.data = datasets.get(name)
+    if "runlocal" in given:
+        common.shrink_data(config)
+    if not datasets.DATA[name].tumour:
+        config.filters.update({"lesions": (), "brain": ()})
+        for part in (config.masks.manipulation, config.masks.injection):
+            for key in list(part):
+                part[key] = ()
+    return config
