@@ -265,9 +265,11 @@ class GeneratedMasks:
         before = self.sieve.rejected.copy()
         while sum(len(some["label"]) for some in chosen) < self._slices:
             if drawn >= self._most_draws:
+                rejected = (self.sieve.rejected - before).most_common()
                 raise DataError(
                     f"Of {drawn} label maps that were drawn too few pass the filters:"
-                    f" {sum(len(some['label']) for some in chosen)} of {self._slices}.",
+                    f" {sum(len(some['label']) for some in chosen)} of {self._slices}"
+                    f" ({', '.join(f'{n} {why}' for why, n in rejected)}).",
                     hint="Train the generator longer, or widen config.filters.",
                 )
             made = self.generator.sample(self._slices, seed=seed, first=drawn)

@@ -15,15 +15,19 @@ class Step:
     """Divides images by their bias field, as N4 finds it in the brain.
 
     Tustison et al. 2010, https://doi.org/10.1109/TMI.2010.2046908, by SimpleITK. The
-    field is not kept: synthetic images are without it too.
+    field's logarithm has the mean 0 in the brain. It is not kept: synthetic images are
+    without it too.
 
     Attributes:
       shrink: The field is found on every so many-th voxel along each axis.
-      iterations: At most so many, for each level of the field's resolution.
+      iterations: At most so many, for each level of the field's resolution. A fourth
+        level takes large lesions for a field: on two BraTS 2021 cases oedema was 2.0
+        and 1.23 times as bright as the brain in FLAIR, after three levels 1.56 and
+        1.18, and after four 1.21 and 1.12.
     """
 
     shrink: int = 4
-    iterations: Sequence[int] = (50, 50, 50, 50)
+    iterations: Sequence[int] = (50, 50, 50)
 
     def __post_init__(self):
         if self.shrink < 1 or not self.iterations or min(self.iterations) < 1:
@@ -47,5 +51,6 @@ class Step:
         finder.SetMaximumNumberOfIterations(list(self.iterations))
         finder.Execute(sitk.Shrink(full, every), sitk.Shrink(mask, every))
         field = itk.to_array(finder.GetLogBiasFieldAsImage(full))
+        field -= field[volumes.brain].mean()
         even = image * np.exp(-field)
         return np.where(volumes.brain, even, image).astype(np.float32)
