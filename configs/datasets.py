@@ -27,33 +27,43 @@ class Data:
       prepare: What differs in `config.data.prepare` from `common.brats`.
       augment: All of `config.data.augment`.
       phantom: The kind of phantom that can stand in for it; none where there is none.
-      tumour: Whether its labels are called as those of BraTS are.
+      lesions: Names of the labels that are lesions; where there are none, all labels
+        are looked at alike.
     """
 
     source: str
     prepare: dict = dataclasses.field(default_factory=dict)
     augment: dict = dataclasses.field(default_factory=lambda: {"flip": 0.5})
     phantom: str = ""
-    tumour: bool = False
+    lesions: tuple[str, ...] = ()
 
 
 DATA = {
     # 000 gives neither normalisation nor division.
-    "brats": Data("brats", phantom="tumour", tumour=True),
-    "isles2018": Data("isles2018", {"min_foreground": 0.005}, phantom="stroke-ctp"),
+    "brats": Data("brats", phantom="tumour", lesions=common.TUMOUR),
+    "isles2018": Data(
+        "isles2018",
+        {"min_foreground": 0.005},
+        phantom="stroke-ctp",
+        lesions=("lesion",),
+    ),
     # 001: gliomas of high grade (name the folder HGG) with tissues.
-    "brats18_001": Data("brats_tissues", {"min_foreground": 0.0}, tumour=True),
+    "brats18_001": Data(
+        "brats_tissues", {"min_foreground": 0.0}, lesions=common.TUMOUR
+    ),
     # 002: registered, 15 slices; the mean over the training set is the atlas.
-    "five_sequences": Data("five_sequences", _ALL_SLICES),
+    "five_sequences": Data(
+        "five_sequences", _ALL_SLICES, lesions=("oedema", "cavity", "tumour")
+    ),
     # 003.
     "brats20_003": Data(
         "brats",
         _VU | {"steps": ("n4",)},
         _SHAKEN | {"flip": 0.5},
         phantom="tumour",
-        tumour=True,
+        lesions=common.TUMOUR,
     ),
-    "kits19": Data("kits19", _VU | _BODY, _SHAKEN),
+    "kits19": Data("kits19", _VU | _BODY, _SHAKEN, lesions=("tumour",)),
     # Native slices of 256 px have square pixels in this plane alone.
     "ibsr18": Data("ibsr18", _VU | {"plane": "coronal"}, _SHAKEN | {"flip": 0.5}),
     "heart": Data("msd", _VU | _BODY, _SHAKEN),
@@ -71,12 +81,13 @@ DATA = {
             "stretch": 0.05,
             "shear": 0.03,
         },
+        lesions=("lesion",),
     ),
     # Others.
-    "isles2015": Data("isles2015"),
-    "msd_brain_tumour": Data("msd_brain_tumour", tumour=True),
+    "isles2015": Data("isles2015", lesions=("lesion",)),
+    "msd_brain_tumour": Data("msd_brain_tumour", lesions=common.TUMOUR),
     "oasis_tissues": Data("oasis_tissues"),
-    "open_ms": Data("open_ms"),
+    "open_ms": Data("open_ms", lesions=("lesion",)),
     "hippocampus": Data(
         "msd",
         _ALL_SLICES | {"foreground": "all", "image_size": 64},

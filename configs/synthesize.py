@@ -7,8 +7,9 @@ Words after a colon are those of configs/synthesize_brats.py, and
     data=table    a data set of configs/datasets.py
     format=nifti  the default here, which the source `table` reads
 
-Filters and manipulation need to be told which labels are lesions and which are brain:
---config.filters.lesions, --config.filters.brain, --config.masks.manipulation.lesion.
+Which labels are lesions is known for the papers' sets; for your own, name them where a
+filter or manipulation asks for it: --config.filters.lesions, --config.filters.brain,
+--config.masks.manipulation.lesion.
 """
 
 from configs import common, datasets, synthesize_brats
@@ -28,9 +29,8 @@ def get_config(arg=None):
     config.data = datasets.get(name)
     if "runlocal" in given:
         common.shrink_data(config)
-    if not datasets.DATA[name].tumour:
-        config.filters.update({"lesions": (), "brain": ()})
-        for part in (config.masks.manipulation, config.masks.injection):
-            for key in list(part):
-                part[key] = ()
+    lesions = datasets.DATA[name].lesions
+    config.filters.lesions = lesions
+    if "lesion" in config.masks.manipulation:
+        config.masks.manipulation.lesion = lesions
     return config

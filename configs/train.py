@@ -16,11 +16,8 @@ import importlib
 
 from configs import common, datasets
 
-# Options that name labels of BraTS, for labels of any name.
-ANY_LABELS = {
-    "borde": {"regions": (("boundary",), ("foreground",), ("labels",))},
-    "wgan3d": {"lesion": ()},
-}
+# BORDE's injections, for labels of any name.
+REGIONS = (("boundary",), ("foreground",), ("labels",))
 
 
 def get_config(arg=None):
@@ -41,8 +38,11 @@ def get_config(arg=None):
             config.data.prepare[key] = before.prepare[key]
     if "runlocal" in given:
         common.shrink_data(config)
-    if datasets.DATA[chosen["data"]].tumour:
-        config.data.holding = before.holding
-    elif options := ANY_LABELS.get(config.system.name):
-        config.system.update(options)
+    lesions = datasets.DATA[chosen["data"]].lesions
+    if before.holding:
+        config.data.holding = lesions
+    if config.system.name in ("samr", "wgan3d"):
+        config.system.lesion = lesions
+    if config.system.name == "borde" and lesions != common.TUMOUR:
+        config.system.regions = REGIONS
     return config

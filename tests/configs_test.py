@@ -11,6 +11,7 @@ from jaxsyn import main, settings, systems, train
 from jaxsyn.data import sources
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.engine.optimizers import Adam
+from jaxsyn.errors import UsageError
 from jaxsyn.evaluate import judge
 from jaxsyn.spec import DataSpec
 
@@ -107,3 +108,22 @@ def test_runs_when_shrunk(name, words, tmp_path_factory, monkeypatch):
 def test_an_unknown_word_lists_the_known():
     with pytest.raises(ValueError, match="'runlokal' is none of: .*runlocal"):
         get_config("spade_brats", "runlokal")
+
+
+def static_labels(data):
+    return getattr(sources.load(data.source).module, "LABELS", None)
+
+
+@pytest.mark.parametrize("system", ["spade", "borde", "samr", "wgan3d", "pgan"])
+def test_a_system_knows_the_labels_of_every_data_set(system):
+    for name, data in datasets.DATA.items():
+        if labels := static_labels(data):
+            config = get_config("train", f"system={system},data={name}").to_dict()
+            spec = DataSpec(image_size=128, modalities=("a", "b"), labels=labels)
+            if system == "samr" and name in ("oasis_tissues", "ibsr18"):
+                with pytest.raises(UsageError, match="config.system.lesion"):
+                    systems.build(config["system"], spec)
+                continue
+            systems.build(config["system"], spec)
+            for label in config["data"]["holding"]:
+                spec.label_index(label)

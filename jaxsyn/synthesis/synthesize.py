@@ -97,6 +97,8 @@ def run(config: Any, workdir: Path) -> None:
     exporter = export.Exporter(workdir, layout, prepared.spec, stripped=stripped)
     _make_missing(job, source, renderer, exporter)
     made = [name for name, lineage in exporter.done.items() if "failed" not in lineage]
+    if source.sieve:
+        _show_rejected(source.sieve, prepared.spec, workdir)
     if not made:
         raise DataError(
             f"None of {job.cases} cases could be made.",
@@ -105,8 +107,6 @@ def run(config: Any, workdir: Path) -> None:
     folder = data.find_source_dir(workdir.parent / "prepared")
     layout.finish(prepared, sources.load(data.source), folder, made)
     manifest = exporter.finish(_about(source, renderer, exporter))
-    if source.sieve:
-        _show_rejected(source.sieve, prepared.spec, workdir)
     print(f"{len(made)} cases, {len(exporter.done) - len(made)} left out.")
     print(f"Volumes: {layout.root}\nSheets: {workdir / 'sheets'}\nLineage: {manifest}")
 

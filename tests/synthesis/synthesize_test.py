@@ -183,7 +183,8 @@ def test_filters_that_let_nothing_pass(trained, caplog):
     config.cases = 1
     with pytest.raises(DataError, match="None of 1 cases"):
         synthesize.run(config, trained / "strict")
-    assert "0 of 8" in caplog.text
+    assert "0 of 8 (80 z-score)" in caplog.text
+    assert (trained / "strict" / "rejected.png").exists()
 
 
 def test_filters_are_for_generated_label_maps(trained):
