@@ -119,3 +119,38 @@ def test_maps_that_are_there_are_left_alone(dipy, folder):
     path.write_bytes(b"mine")
     assert tissues.main([str(folder), "--jobs", "1"]) == 3
     assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_maps_of_any_cases_make_a_table(dipy, tmp_path, labelled):
+    lesion = np.zeros(SHAPE, np.uint8)
+    lesion[12:18, 20:26, 14:20] = 7
+    nifti.write(tmp_path / "in" / "t1.nii.gz", t1(), LPS)
+    nifti.write(tmp_path / "in" / "lesion.nii.gz", lesion, LPS)
+    text = "case,patient,T1w,label\nx,anna,t1.nii.gz,lesion.nii.gz\n"
+    if not labelled:
+        text = "case,patient,T1w\nx,anna,t1.nii.gz\n"
+    (tmp_path / "in" / "all.csv").write_text(text)
+    where = ["--source", "table", "--image", "T1w", "--jobs", "1"]
+    assert tissues.main([str(tmp_path / "in"), *where]) == 2  # No --out.
+    out = tmp_path / "out"
+    assert tissues.main([str(tmp_path / "in"), *where, "--out", str(out)]) == 0
+    source = sources.load("table")
+    modalities, labels = source.describe(out)
+    assert modalities == ("T1w",)
+    names = [label.name for label in labels]
+    assert names == ["background", *["label_7"] * labelled, "white", "grey", "csf"]
+    (case,) = source.find_cases(out)
+    assert (case.name, case.patient) == ("x", "anna")
+    found = source.read_case(case).label
+    inside = lesion > 0 if labelled else np.zeros(SHAPE, bool)
+    assert (found[inside] == 1).all()
+    for name, tissue in (("csf", CSF), ("grey", GREY), ("white", WHITE)):
+        share = (found == names.index(name))[(truth() == tissue) & ~inside]
+        assert share.mean() > 0.96
+
+
+def test_an_image_that_is_not_there_is_answered_with_those_that_are(folder, capsys):
+    pytest.importorskip("dipy")
+    assert tissues.main([str(folder), "--image", "T1w"]) == 2
+    assert "t1, t1ce, t2, flair" in capsys.readouterr().err

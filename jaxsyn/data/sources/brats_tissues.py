@@ -18,14 +18,16 @@ ORIGIN = brats.ORIGIN
 LAYOUT = f"{brats.LAYOUT}, and CASE_tissues.nii.gz in each folder"
 
 
+TISSUES = (
+    Label(name="white", values=(TISSUE_OFFSET + 3,), colour=(235, 235, 235)),
+    Label(name="grey", values=(TISSUE_OFFSET + 2,), colour=(150, 150, 150)),
+    Label(name="csf", values=(TISSUE_OFFSET + 1,), colour=(86, 140, 200)),
+)
+
+
 def _with_tissues(table: tuple[Label, ...]) -> tuple[Label, ...]:
     """A label table of `brats` with the tissues instead of the brain."""
-    return (
-        *brats_tumour.without_brain(table),
-        Label(name="white", values=(TISSUE_OFFSET + 3,), colour=(235, 235, 235)),
-        Label(name="grey", values=(TISSUE_OFFSET + 2,), colour=(150, 150, 150)),
-        Label(name="csf", values=(TISSUE_OFFSET + 1,), colour=(86, 140, 200)),
-    )
+    return (*brats_tumour.without_brain(table), *TISSUES)
 
 
 LABELS = _with_tissues(brats.LABELS)

@@ -4,16 +4,21 @@
     a1,anna,a1/t1.nii.gz,a1/flair.nii.gz,a1/lesion.nii.gz
 
 Columns case (otherwise the name of the first image), patient (otherwise the case),
-label, and mask (of the brain) are optional; every other column is a modality, in the
-file's order, unless jaxsyn.json beside it names those to use; see `_folder`, also for
-labels, which otherwise are the values found in the label maps. With a column label and
-no modality these are label maps alone, for generators of label maps.
+label, mask (of the brain) and tissues are optional; every other column is a modality,
+in the file's order, unless jaxsyn.json beside it names those to use; see `_folder`,
+also for labels, which otherwise are the values found in the label maps. With a column
+label and no modality these are label maps alone, for generators of label maps.
+
+Tissues are maps with 1 in cerebrospinal fluid, 2 in grey and 3 in white matter, which
+hold where nothing else has a label; `python -m jaxsyn.data.tissues` makes them. With
+them there is no label for the foreground.
 
 Paths are relative to the file. Columns are divided by commas, semicolons or tabs.
 """
 
 from collections.abc import Iterator
 import csv
+import dataclasses
 import io
 from pathlib import Path
 
@@ -21,12 +26,13 @@ from jaxsyn.data import volumes
 from jaxsyn.data.cases import Case, ImageFile, Problem
 from jaxsyn.data.sources import _labels
 from jaxsyn.data.sources._folder import Choices
+from jaxsyn.data.sources.brats_tissues import TISSUES
 from jaxsyn.errors import DataError
 from jaxsyn.spec import Label
 
 ORIGIN = "These are your own images"
 LAYOUT = "a CSV file with a column of paths for each modality, or a folder with one"
-_TEXT, _FILES = ("case", "patient"), ("label", "mask")
+_TEXT, _FILES = ("case", "patient"), ("label", "mask", "tissues")
 
 
 def describe(root: Path) -> tuple[tuple[str, ...], tuple[Label, ...]]:
@@ -36,13 +42,13 @@ def describe(root: Path) -> tuple[tuple[str, ...], tuple[Label, ...]]:
       DataError: The file or the jaxsyn.json beside it leaves open what they are.
     """
     choices, modalities, cases = _open(root)
-    return modalities, choices.table(cases)
+    return modalities, _labels_of(choices, cases)
 
 
 def find_cases(root: Path) -> Iterator[Case | Problem]:
     """Finds the cases of the rows; one with an empty cell or no file is a Problem."""
     choices, _, cases = _open(root)
-    labels = choices.table(cases)
+    labels = _labels_of(choices, cases)
     for case in cases:
         yield choices.finish(case, labels)
 
@@ -90,6 +96,13 @@ def _check_header(path, header):
             f"{path}: column {names.index('') + 1} has no name.",
             hint="pandas writes such a column of row numbers unless index=False.",
         )
+
+
+def _labels_of(choices, cases):
+    if any(isinstance(case, Case) and case.tissues for case in cases):
+        table = dataclasses.replace(choices, foreground=None).table(cases)
+        return (*table, *TISSUES)
+    return choices.table(cases)
 
 
 def _open(root):
@@ -154,13 +167,14 @@ def _case(path, number, header, cells, modalities):
             ' those that are in jaxsyn.json: "modalities".',
         )
     images = {column: ImageFile(path=path.parent / row[column]) for column in files}
-    label, mask = (images.pop(column, None) for column in _FILES)
+    label, mask, tissues = (images.pop(column, None) for column in _FILES)
     return Case(
         name=name,
         patient=row.get("patient", name),
         images=images,
         label=label,
         mask=mask,
+        tissues=tissues,
         label_tables=(),
     )
 
