@@ -130,8 +130,10 @@ def run(config: Any, workdir: Path) -> None:
     # What can be known to be wrong is said before hours of preparing.
     systems.check(config["system"])
     data = feed_lib.DataSettings.from_config(config["data"])
-    workdir_lib.claim(workdir, config)
+    workdir_lib.check(workdir, config)
     prepared = data.open(workdir.parent / "prepared")
+    # Not before: data that cannot be used leave the folder to a mended configuration.
+    workdir_lib.claim(workdir, config)
     in_memory = data.cache == "memory"
     slices = data.slices_of(prepared, "train", depth, in_memory=in_memory)
     feed = feed_lib.Feed(

@@ -18,7 +18,7 @@ from jaxsyn.errors import CheckpointError
 CADENCE = ("train.log_every", "train.sample_every", "train.checkpoint_every")
 CADENCE += ("train.keep_checkpoints",)
 FREE = ("train.steps", "train.epochs", *CADENCE)
-FREE += ("data.source_dir", "data.prepared_dir", "data.cache", "data.jobs")
+FREE += ("data.source_dir", "data.prepared_dir", "data.cache", "data.jobs", "data.beam")
 FREE += ("seeds", "rows", "paper")  # A judge's table may grow.
 PACKAGES = ("jaxsyn", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 PACKAGES += ("nibabel", "tensorflow-cpu", "tensorflow-datasets", "clu")
@@ -39,15 +39,29 @@ def claim(
         prints what differs.
       ResourceError: The folder cannot be written.
     """
-    path = workdir / "config.json"
+    check(workdir, config, free=free)
     with storage.writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            # As JSON knows it: tuples are lists there.
-            new = json.loads(json.dumps(config))
-            _refuse_another(workdir, json.loads(path.read_text()), new, free)
-        storage.write_json(path, config)
+        storage.write_json(workdir / "config.json", config)
         storage.write_json(workdir / "environment.json", environment())
+
+
+def check(
+    workdir: Path, config: Mapping[str, Any], *, free: Collection[str] = FREE
+) -> None:
+    """Raises what `claim` would if `workdir` is another run's, without claiming it."""
+    path = workdir / "config.json"
+    with storage.writing(workdir):
+        old = json.loads(path.read_text()) if path.exists() else None
+    # As JSON knows it: tuples are lists there.
+    new = json.loads(json.dumps(config))
+    lines = [] if old is None else difference(old, new)
+    lines = [line for line in lines if line.split(":")[0] not in free]
+    if lines:
+        raise CheckpointError(
+            f"{workdir} belongs to another configuration:\n    " + "\n    ".join(lines),
+            hint="Choose another --workdir, or give the options it was started with.",
+        )
 
 
 def environment() -> dict[str, Any]:
@@ -72,16 +86,6 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if before != after:
             lines.append(f"{key}: {before!r} -> {after!r}")
     return lines
-
-
-def _refuse_another(workdir, old, new, free):
-    lines = difference(old, new)
-    lines = [line for line in lines if line.split(":")[0] not in free]
-    if lines:
-        raise CheckpointError(
-            f"{workdir} belongs to another configuration:\n    " + "\n    ".join(lines),
-            hint="Choose another --workdir, or give the options it was started with.",
-        )
 
 
 def _flatten(tree, prefix=""):

@@ -8,9 +8,10 @@ import pytest
 
 from configs import quickstart
 from jaxsyn import train
+from jaxsyn import workdir as workdir_lib
 from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.engine.checkpoint import Checkpoints
-from jaxsyn.errors import UsageError
+from jaxsyn.errors import CheckpointError, DataError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,18 @@ def test_a_prepared_set_can_be_named_itself(folder, whole):
     )
     state, _ = run(folder, "named", 6, prepared_dir=str(path))
     assert_equal(whole[0], state)
+
+
+def test_data_that_cannot_be_used_leave_the_folder_free(folder, tmp_path):
+    with pytest.raises(DataError, match="no folder"):
+        run(folder, "unclaimed", 2, source_dir=str(tmp_path / "absent"))
+    assert not (folder / "unclaimed").exists()
+
+
+def test_another_configuration_is_refused_before_data_are_looked_at(folder, tmp_path):
+    workdir_lib.claim(folder / "taken", {"job": "train"})
+    with pytest.raises(CheckpointError, match="belongs to another configuration"):
+        run(folder, "taken", 2, source_dir=str(tmp_path / "absent"))
 
 
 def test_training_has_a_length():
