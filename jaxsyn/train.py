@@ -128,7 +128,7 @@ def run(config: Any, workdir: Path) -> None:
     layout.check_batch_size(training.batch_size, training.accumulate)
     depth = config.get("depth", 0)
     # What can be known to be wrong is said before hours of preparing.
-    systems.check(config["system"])
+    systems.check(config["system"], depth)
     data = feed_lib.DataSettings.from_config(config["data"])
     workdir_lib.check(workdir, config)
     prepared = data.open(workdir.parent / "prepared")

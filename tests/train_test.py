@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import quickstart
+from configs import quickstart, wgan3d_brats
 from jaxsyn import train
 from jaxsyn import workdir as workdir_lib
 from jaxsyn.data.prepared import PreparedSet
@@ -79,6 +79,21 @@ def test_another_configuration_is_refused_before_data_are_looked_at(folder, tmp_
     workdir_lib.claim(folder / "taken", {"job": "train"})
     with pytest.raises(CheckpointError, match="belongs to another configuration"):
         run(folder, "taken", 2, source_dir=str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize(
+    ("config", "depth", "works_on"),
+    [(quickstart, 8, "slices"), (wgan3d_brats, 0, "volumes")],
+)
+def test_slices_are_not_for_volumes_nor_the_other_way(
+    config, depth, works_on, tmp_path
+):
+    config = config.get_config("runlocal")
+    config.depth = depth
+    with pytest.raises(
+        UsageError, match=f"works on {works_on}; config.depth is {depth}"
+    ):
+        train.run(config, tmp_path)
 
 
 def test_training_has_a_length():

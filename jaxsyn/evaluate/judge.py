@@ -124,7 +124,7 @@ class Judge:
     def from_config(cls, config: Mapping[str, Any], workdir: Path) -> "Judge":
         """Reads a configuration: all that can be wrong with it is said here."""
         parts = settings.build(JudgeConfig, config, "config")
-        systems.check(config["system"])
+        systems.check(config["system"], config.get("depth", 0))
         rows = tuple(
             settings.build(rows_lib.Row, row, f"config.rows[{i}]")
             for i, row in enumerate(config["rows"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxsyn import settings
 from jaxsyn.engine.system import System
+from jaxsyn.errors import UsageError
 from jaxsyn.spec import DataSpec
 
 
@@ -30,10 +31,25 @@ def find(name: str) -> type[System]:
     return cls
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Raises what `build` would, before there are data to build for."""
+def check(config: Mapping[str, Any], depth: int = 0) -> None:
+    """Raises what can be known to be wrong before there are data.
+
+    Args:
+      config: As for `build`.
+      depth: Slices of a volume, 0 if there are slices alone: a system may make one of
+        the two only.
+
+    Raises:
+      UsageError: What `build` would raise, or `depth` is not for this system.
+    """
     cls, options = _split(config)
     settings.check(cls, options, "config.system", given=("spec",))
+    if (3 if depth else 2) not in cls.axes:
+        raise UsageError(
+            f"{config['name']} works on {'slices' if depth else 'volumes'};"
+            f" config.depth is {depth}.",
+            hint="Set it to 0." if depth else "Set it to the slices of a volume.",
+        )
 
 
 def build(config: Mapping[str, Any], spec: DataSpec) -> System:

@@ -7,6 +7,7 @@ options of two networks; configs/common.py has them by paper.
 from collections.abc import Sequence
 import dataclasses
 import functools
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,8 @@ class Segmentation(System):
       loss: One of `losses.segmentation.LOSSES`.
       class_weights: A weight for each class in that loss; none: the loss's own.
     """
+
+    axes: ClassVar[tuple[int, ...]] = (2, 3)
 
     spec: DataSpec
     network: str = "unet"

@@ -47,6 +47,7 @@ class Wgan3d(System):
     """
 
     makes_labels: ClassVar[bool] = True
+    axes: ClassVar[tuple[int, ...]] = (3,)
 
     spec: DataSpec
     lesion: tuple[str, ...] = ()
