@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 
+from nibabel import orientations
 import numpy as np
 
 from jaxsyn.data.cases import CaseVolumes
@@ -38,7 +39,7 @@ class Step:
         affine = volumes.affine
         own = np.linalg.norm(affine[:3, :3], axis=0)
         # The world's axis that each of the volume's own runs along.
-        world = np.abs(affine[:3, :3] / own).argmax(axis=0)
+        world = orientations.io_orientation(affine)[:, 0].astype(int)
         wanted = np.where(self._spacing[world] > 0, self._spacing[world], own)
         scale = wanted / own
         if np.allclose(scale, 1.0, atol=1e-4):
