@@ -27,6 +27,7 @@ LAYERS = {
     "samples": 4,
     "snapshots": 4,
     "train": 4,
+    "experiments": 5,
     "main": 6,
 }
 FILES = sorted((ROOT / "jaxsyn").rglob("*.py"))
