@@ -22,11 +22,13 @@ class Label:
       values: The values that mean it in source files; empty if it is derived,
         as the brain around a tumour is.
       colour: RGB, 0 to 255, for pictures.
+      tissue: Whether it is a tissue's, from a map that holds around lesions.
     """
 
     name: str
     values: tuple[int, ...] = ()
     colour: tuple[int, int, int] = (255, 255, 255)
+    tissue: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,7 @@ class DataSpec:
                 name=label["name"],
                 values=tuple(label["values"]),
                 colour=tuple(label["colour"]),
+                tissue=label.get("tissue", False),
             )
             for label in data["labels"]
         )

@@ -18,7 +18,7 @@ from jaxsyn.errors import DataError
 from jaxsyn.spec import Label, encode_labels
 
 # In label tables the values of a tissue map stand this much higher, so that they
-# differ from those of lesions.
+# differ from those of lesions; entries of tissues are marked as such.
 TISSUE_OFFSET = 10
 
 

@@ -5,6 +5,7 @@ the header and the file's size agree, and a gzip stream is read to its end, wher
 checksum is. nibabel alone stops before it and hands out damaged voxels.
 """
 
+from collections.abc import Sequence
 import contextlib
 import itertools
 import logging
@@ -118,6 +119,12 @@ def write(
         path.parent.mkdir(parents=True, exist_ok=True)
         with storage.whole_file(path) as file:
             file.write(content)
+
+
+def as_labels(values: Sequence[int]) -> Num[np.ndarray, " n"]:
+    """Values of labels, 0 to 32767, in the smaller dtype that can be written."""
+    values = np.asarray(values)
+    return values.astype(np.uint8 if values.max(initial=0) <= 255 else np.int16)
 
 
 def distance_mm(

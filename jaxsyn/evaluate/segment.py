@@ -127,7 +127,7 @@ def _segment_case(case, source, segmenter, measure, workdir):
         prediction = encode_labels(written, table, str(path))
     else:
         prediction = segment_volumes(segmenter, volumes)
-        values = np.array([(*label.values, 0)[0] for label in table], np.uint8)
+        values = nifti.as_labels([(*label.values, 0)[0] for label in table])
         nifti.write(path, values[prediction], volumes.affine)
     if not case.label:
         return ()

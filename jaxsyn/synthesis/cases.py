@@ -7,7 +7,6 @@ from typing import Any
 from jaxtyping import Float, Float32, UInt8
 import numpy as np
 
-from jaxsyn.data.cases import TISSUE_OFFSET
 from jaxsyn.data.grid import Grid
 from jaxsyn.data.preprocess import CaseInfo
 from jaxsyn.spec import DataSpec
@@ -109,6 +108,4 @@ def image_volumes(
 
 def covers_brain(spec: DataSpec) -> bool:
     """Whether all of the brain has labels: its own, lesions' or tissues'."""
-    return any(
-        not label.values or min(label.values) >= TISSUE_OFFSET for label in spec.labels
-    )
+    return any(not label.values or label.tissue for label in spec.labels)

@@ -81,12 +81,12 @@ class Folders:
             indices = np.arange(len(self.spec.labels), dtype=np.uint8)
             return [(self._file(name, "seg"), indices)]
         values = np.array([(*label.values, 0)[0] for label in self.spec.labels])
-        tissue = values >= TISSUE_OFFSET
+        tissue = np.array([label.tissue for label in self.spec.labels])
         found = [(self._file(name, "seg"), np.where(tissue, 0, values))]
         if tissue.any():
             tissues = np.where(tissue, values - TISSUE_OFFSET, 0)
             found.insert(0, (self._file(name, "tissues"), tissues))
-        return [(path, table.astype(np.uint8)) for path, table in found]
+        return [(path, nifti.as_labels(table)) for path, table in found]
 
     def finish(
         self,

@@ -244,8 +244,8 @@ def test_a_table_that_is_wrong(folder, table, expected):
 
 
 def test_a_table_of_values_too_high(folder):
-    (folder / "dseg.tsv").write_text("index\tname\n1001\ta\n")
-    with pytest.raises(DataError, match="dseg.tsv: 'a' is 1001.\n.*from 0 to 255"):
+    (folder / "dseg.tsv").write_text("index\tname\n40001\ta\n")
+    with pytest.raises(DataError, match="dseg.tsv: 'a' is 40001.\n.*from 0 to 32767"):
         SOURCE.describe(folder)
 
 

@@ -227,7 +227,7 @@ def test_a_case_that_is_listed_wrongly(folder, entry, expected):
         ({"labels": {"0": "a", "1": "a"}}, '"labels" is .*\n.*"background": 0'),
         ({"labels": {"a": 1}}, "dataset.json: .labels.: no label has the value 0"),
         ({"labels": {"a": 0, "b": "1"}}, "'b' is '1'"),
-        ({"labels": {"a": 0, "b": 300}}, "'b' is 300"),
+        ({"labels": {"a": 0, "b": 40000}}, "'b' is 40000"),
         ({"labels": {"a": 0, "b": 1, "c": 1}}, "'b' and 'c' are both 1"),
         ({"labels": {"a": 0, "b": ["x"]}}, "a list of whole numbers for each region"),
         ({"labels": {"a": 0, "ignore": 5}}, '"ignore".*\n.*complete label maps'),

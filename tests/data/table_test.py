@@ -119,9 +119,9 @@ def test_an_image_is_no_label_map(folder):
         SOURCE.describe(folder)
 
 
-@pytest.mark.parametrize("value", [-1, 256, 0.5])
+@pytest.mark.parametrize("value", [-1, 40000, 0.5])
 def test_values_that_are_none_of_labels_are_refused(folder, value):
-    dtype = np.float32 if value == 0.5 else np.int16
+    dtype = np.int16 if value == -1 else np.float32
     nifti.write(folder / "a/l.nii.gz", np.full((6, 5, 4), value, dtype), LPS)
     with pytest.raises(DataError, match=rf"l.nii.gz: label values \[{value}"):
         SOURCE.describe(folder)
@@ -298,8 +298,8 @@ def test_patients_may_be_told(folder):
             "the key 'label'.\n.*are: modalities, labels, p[^,]*, f[^,]*$",
         ),
         ('{"labels": [0, 1]}', r'"labels" is \[0, 1\].\n.*must be {"background": 0'),
-        ('{"labels": {"a": 0, "b": -1}}', "'b' is -1.\n.*from 0 to 255"),
-        ('{"labels": {"a": 0, "b": 256}}', "'b' is 256"),
+        ('{"labels": {"a": 0, "b": -1}}', "'b' is -1.\n.*from 0 to 32767"),
+        ('{"labels": {"a": 0, "b": 32768}}', "'b' is 32768"),
         ('{"labels": {"a": 0, "b": 1.0}}', "'b' is 1.0"),
         ('{"labels": {"a": 0, "b": true}}', "'b' is True"),
         ('{"labels": {"a": 0, "b": 0}}', "'a' and 'b' are both 0"),
@@ -337,3 +337,21 @@ def test_labels_are_at_most_what_8_bits_count():
 def test_colours_differ():
     table = _labels.declared({str(v): v for v in range(33)}, "here", "foreground")
     assert len({label.colour for label in table}) == 34
+
+
+def test_high_values_as_those_of_freesurfer_are_labels(folder):
+    label = np.where(segmentation() > 0, 2035, 0).astype(np.int16)
+    nifti.write(folder / "a/l.nii.gz", label, LPS)
+    assert "label_2035" in names(folder)
+    case = SOURCE.find_cases(folder)[0]
+    assert (SOURCE.read_case(case).label[segmentation() > 0] > 0).all()
+
+
+def test_a_label_with_the_value_of_a_tissue_is_refused(folder):
+    nifti.write(folder / "tissues.nii.gz", np.uint8(1) * (segmentation() > 0), LPS)
+    (folder / "cases.csv").write_text(
+        "case,t1,label,tissues\na,a/t1.nii.gz,a/l.nii.gz,tissues.nii.gz\n"
+    )
+    (folder / "jaxsyn.json").write_text('{"labels": {"nothing": 0, "core": 12}}')
+    with pytest.raises(DataError, match="core is 12; beside tissues 11, 12, 13 mean"):
+        SOURCE.describe(folder)

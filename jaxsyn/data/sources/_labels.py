@@ -1,6 +1,6 @@
 """Label tables of one's own data: declared in a file, or found in the label maps.
 
-Files are not trusted: what does not declare whole numbers from 0 to 255, each of them
+Files are not trusted: what does not declare whole numbers from 0 to 32767, each of them
 once, is refused with what was there and what to do about it.
 """
 
@@ -19,6 +19,7 @@ from jaxsyn.data import volumes
 from jaxsyn.errors import DataError
 from jaxsyn.spec import Label
 
+MAX_VALUE = 32767  # As int16, label maps are written.
 MAX_FOUND = 32  # Different values in label maps; an image has more.
 _MAX_BYTES = 2**20
 _MAX_LABELS = 256  # Indices are of 8 bits.
@@ -114,7 +115,7 @@ def found(paths: Iterable[Path], where: Path, derived: str | None) -> tuple[Labe
       derived: As in `declared`.
 
     Raises:
-      DataError: They hold more than 32 different values, or other than 0 to 255.
+      DataError: They hold more than 32 different values, or other than 0 to 32767.
     """
     values = set()
     for path in paths:
@@ -151,10 +152,10 @@ def _check_label(name, value, where):
             f"{where}: {reprlib.repr(name)} cannot be the name of a label.",
             hint="Use letters, digits and spaces, at most 100 of them.",
         )
-    if type(value) is not int or not 0 <= value <= 255:
+    if type(value) is not int or not 0 <= value <= MAX_VALUE:
         raise DataError(
             f"{where}: {name!r} is {reprlib.repr(value)}.",
-            hint="The value of a label is a whole number from 0 to 255.",
+            hint=f"The value of a label is a whole number from 0 to {MAX_VALUE}.",
         )
 
 
@@ -168,10 +169,10 @@ def _values(path, _size, _time):
     flat = data.ravel("K")
     values = np.unique(flat[flat != 0])
     _check_few(values.size, path)
-    wrong = values[(values < 0) | (values > 255) | (values % 1 != 0)]
+    wrong = values[(values < 0) | (values > MAX_VALUE) | (values % 1 != 0)]
     if wrong.size:
         raise DataError(
-            f"{path}: label values {wrong[:8].tolist()} are not from 0 to 255.",
+            f"{path}: label values {wrong[:8].tolist()} are not from 0 to {MAX_VALUE}.",
             hint="Is it a label map? If so, give its labels other values.",
         )
     return frozenset(map(int, values))

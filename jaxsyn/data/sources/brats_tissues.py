@@ -18,10 +18,13 @@ ORIGIN = brats.ORIGIN
 LAYOUT = f"{brats.LAYOUT}, and CASE_tissues.nii.gz in each folder"
 
 
-TISSUES = (
-    Label(name="white", values=(TISSUE_OFFSET + 3,), colour=(235, 235, 235)),
-    Label(name="grey", values=(TISSUE_OFFSET + 2,), colour=(150, 150, 150)),
-    Label(name="csf", values=(TISSUE_OFFSET + 1,), colour=(86, 140, 200)),
+TISSUES = tuple(
+    Label(name=name, values=(TISSUE_OFFSET + value,), colour=colour, tissue=True)
+    for name, value, colour in (
+        ("white", 3, (235, 235, 235)),
+        ("grey", 2, (150, 150, 150)),
+        ("csf", 1, (86, 140, 200)),
+    )
 )
 
 

@@ -54,6 +54,7 @@ def _labels(lesion: int) -> tuple[Label, ...]:
                 name=name,
                 values=tuple(TISSUE_OFFSET + value for value in values),
                 colour=colour,
+                tissue=True,
             )
             for name, (values, colour) in (_PARENCHYMA | _FLUID).items()
         ),

@@ -101,6 +101,14 @@ def _check_header(path, header):
 def _labels_of(choices, cases):
     if any(isinstance(case, Case) and case.tissues for case in cases):
         table = dataclasses.replace(choices, foreground=None).table(cases)
+        taken = {value for label in TISSUES for value in label.values}
+        for label in table:
+            if taken & set(label.values):
+                raise DataError(
+                    f"The label {label.name} is {label.values[0]}; beside tissues"
+                    f" {', '.join(map(str, sorted(taken)))} mean those.",
+                    hint="Give it another value in the label maps.",
+                )
         return (*table, *TISSUES)
     return choices.table(cases)
 
