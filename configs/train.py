@@ -13,6 +13,7 @@ and those of the system's own configuration, such as codec=one_hot for pgan.
 """
 
 import importlib
+from pathlib import Path
 
 from configs import common, datasets
 
@@ -29,7 +30,7 @@ def get_config(arg=None):
         if key in chosen:
             chosen[key] = value
             del given[word]
-    module = importlib.import_module(f"configs.{chosen['system']}_brats")
+    module = _config_of(chosen["system"])
     config = module.get_config(",".join(given))
     before, config.data = config.data, datasets.get(chosen["data"])
     # What a network needs rather than a data set, and what `runlocal` shrank.
@@ -46,3 +47,16 @@ def get_config(arg=None):
     if config.system.name == "borde" and lesions != common.TUMOUR:
         config.system.regions = REGIONS
     return config
+
+
+def _config_of(system):
+    configs = {
+        path.stem.removesuffix("_brats"): importlib.import_module(
+            f"configs.{path.stem}"
+        )
+        for path in sorted(Path(__file__).parent.glob("*_brats.py"))
+    }
+    known = [name for name in configs if configs[name].get_config().job == "train"]
+    if system not in known:
+        raise ValueError(f"{system!r} is none of: {', '.join(known)}.")
+    return configs[system]

@@ -110,6 +110,11 @@ def test_an_unknown_word_lists_the_known():
         get_config("spade_brats", "runlokal")
 
 
+def test_an_unknown_system_lists_the_known():
+    with pytest.raises(ValueError, match="'spad' is none of: .*sean, .*spade"):
+        get_config("train", "system=spad")
+
+
 def static_labels(data):
     return getattr(sources.load(data.source).module, "LABELS", None)
 

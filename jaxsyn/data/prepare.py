@@ -67,7 +67,7 @@ def prepare(
     out_dir = Path(out_dir)
     work = _Work(
         source=source,
-        source_dir=Path(source_dir),
+        source_dir=source_dir,
         settings=settings,
         jobs=jobs or len(os.sched_getaffinity(0)),
         beam=beam,
@@ -101,7 +101,7 @@ class _Work:
     """What is made a set of, how, and by whom."""
 
     source: Source
-    source_dir: Path
+    source_dir: str | Path
     settings: PrepareSettings
     jobs: int
     beam: str
@@ -118,7 +118,7 @@ class _Work:
 
     def recipe(self, memo):
         """Everything that decides the set's content."""
-        root = self.source_dir.resolve()
+        root = Path(self.source_dir).resolve()
         files = sorted({path.resolve() for case in self.cases for path in case.files})
         hashes = storage.fingerprints(files, memo=memo)
         chosen = dataclasses.asdict(self.settings)

@@ -17,6 +17,7 @@ import pytest
 from jaxsyn.data import builders, sources, staging, workers
 from jaxsyn.data import prepare as prepare_lib
 from jaxsyn.data.cases import read_case
+from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import PrepareSettings, dequantise, prepare_case
 from jaxsyn.errors import DataError, ResourceError, UsageError
@@ -375,3 +376,10 @@ def test_a_prepared_set_is_used_without_tensorflow_or_jax(cases):
         cwd=PACKAGE,
     )
     assert done.stdout == "(9, 16, 16, 4)\n", done.stderr
+
+
+@pytest.mark.parametrize(("name", "phantom"), [("brats", True), ("kits19", False)])
+def test_without_a_folder_it_is_said_where_data_are_had(tmp_path, name, phantom):
+    with pytest.raises(DataError, match="No data.source_dir is given") as error:
+        DataSettings(source=name).open(tmp_path)
+    assert ("phantom" in error.value.hint) == phantom

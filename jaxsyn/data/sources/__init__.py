@@ -22,7 +22,8 @@ from jaxsyn.data.cases import Case, CaseVolumes, Problem
 from jaxsyn.errors import DataError
 from jaxsyn.spec import Label
 
-_PHANTOM = "Or run on the phantom: --config.data.phantom.patients=8"
+_PHANTOM = ". Or run on the phantom: --config.data.phantom.patients=8"
+_OF_PHANTOMS = ("brats", "brats_tumour", "brats_whole", "isles2018")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Source:
 
     @property
     def _origin(self):
-        return f"{self.module.ORIGIN}. {_PHANTOM}"
+        return self.module.ORIGIN + _PHANTOM * (self.name in _OF_PHANTOMS)
 
     def _checked(self, folder):
         """The folder, or the file that stands for one, if it is there."""
