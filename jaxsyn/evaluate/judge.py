@@ -163,6 +163,8 @@ class Judge:
         _check_parts(prepared, self.selection)
         measure = self.metrics.for_spec(prepared.spec)  # Unknown labels end it here.
         rendered, origin = self._synthetic(prepared)
+        for row in self.rows:  # Too few cases are told of before hours of training.
+            rows_lib.places(row, prepared, rendered)
         for seed in self.parts.seeds:
             for row in self.rows:
                 recipe = self._recipe(row, seed, prepared, origin)

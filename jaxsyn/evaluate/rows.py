@@ -60,6 +60,22 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
     Raises:
       DataError: The row wants more patients or synthetic cases than there are.
     """
+    chosen = places(row, prepared, rendered)
+    return Cache(
+        image=np.concatenate([cache.image[rows] for cache, rows in chosen]),
+        label=np.concatenate([cache.label[rows] for cache, rows in chosen]),
+        rows=tuple(cache.rows[i] for cache, rows in chosen for i in rows),
+    )
+
+
+def places(
+    row: Row, prepared: PreparedSet, rendered: Cache | None
+) -> list[tuple[Cache, list[int]]]:
+    """Where a row's slices are: in which caches, and at which of their rows.
+
+    Raises:
+      DataError: As `training_slices`, but no slice is read.
+    """
     chosen = []
     if row.patients:
         cache = prepared.cache("train")
@@ -80,11 +96,7 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
         chosen.append(
             (rendered, [i for i, (c, _) in enumerate(rendered.rows) if c in kept])
         )
-    return Cache(
-        image=np.concatenate([cache.image[places] for cache, places in chosen]),
-        label=np.concatenate([cache.label[places] for cache, places in chosen]),
-        rows=tuple(cache.rows[i] for cache, places in chosen for i in places),
-    )
+    return chosen
 
 
 def check(rows: Sequence[Row], generator: str) -> None:

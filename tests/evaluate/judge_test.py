@@ -245,9 +245,10 @@ def test_a_part_without_patients_is_named(folder, tmp_path):
 
 
 def test_too_many_patients_are_asked_for(folder, tmp_path):
-    config = config_of(folder, rows=({"name": "a", "patients": 9},))
+    config = config_of(folder, rows=({"name": "fine"}, {"name": "a", "patients": 9}))
     with pytest.raises(DataError, match="9 patients are wanted; .* part has 2"):
         judge.run(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "cells").exists()  # Nothing was trained before.
 
 
 def test_a_changed_training_does_not_pass_for_a_finished_one(filled):
