@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+import resource
 import tempfile
 import time
 
@@ -25,8 +26,23 @@ def measure(source_dir: Path) -> report.Table:
     kept = sum(made.counts.values())
     return report.Table(
         "Preparing a set",
-        ("cases", "slices", "s in all", "s a case", "MiB written"),
-        [(count, kept, total, total / count, size / 2**20)],
+        (
+            "cases",
+            "slices",
+            "s in all",
+            "s a case",
+            "MiB written",
+            "peak, MiB",
+            "worker",
+        ),
+        [(count, kept, total, total / count, size / 2**20, *_peaks())],
         f"Fingerprints, checks, normalising, TFDS records and caches, once, on"
-        f" {len(os.sched_getaffinity(0))} cores; 256 px, uint16.",
+        f" {len(os.sched_getaffinity(0))} cores; 256 px, uint16. Peaks"
+        " are of this process and of its largest worker.",
     )
+
+
+def _peaks():
+    """Memory in MiB, of this process and of its largest worker, since they began."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return [resource.getrusage(who).ru_maxrss / 2**10 for who in whose]

@@ -18,6 +18,7 @@ phantoms are written and measured on. `preparing` needs TensorFlow; the rest doe
 """
 
 import argparse
+import importlib
 import json
 import logging
 from pathlib import Path
@@ -75,18 +76,13 @@ def _measure(name, args):
 
         return tissues.measure(Path(args.source_dir))
     source_dir = slices.folder(args.source_dir)
-    if name == "reading":
-        from benchmarks import reading
-
-        return reading.measure(source_dir, args.rounds)
+    if name in ("reading", "synthesis"):
+        measured = importlib.import_module(f"benchmarks.{name}")
+        return measured.measure(source_dir, args.rounds)
     if name == "preparing":
         from benchmarks import preparing
 
         return preparing.measure(source_dir)
-    if name == "synthesis":
-        from benchmarks import synthesis
-
-        return synthesis.measure(source_dir, args.rounds)
     if name == "surface":
         from benchmarks import surface
 

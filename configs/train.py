@@ -33,6 +33,10 @@ def get_config(arg=None):
     module = _config_of(chosen["system"])
     config = module.get_config(",".join(given))
     before, config.data = config.data, datasets.get(chosen["data"])
+    if config.data.augment == common.brats().augment:
+        config.data.augment = (
+            before.augment
+        )  # A system's own, such as pix2pix's jitter.
     # What a network needs rather than a data set, and what `runlocal` shrank.
     for key in ("image_size", "fit", "crop"):
         if before.prepare[key] != common.brats().prepare[key]:

@@ -136,14 +136,7 @@ def run(config: Any, workdir: Path) -> None:
     workdir_lib.claim(workdir, config)
     in_memory = data.cache == "memory"
     slices = data.slices_of(prepared, "train", depth, in_memory=in_memory)
-    feed = feed_lib.Feed(
-        slices,
-        prepared.spec,
-        seed=config["seed"],
-        resides=data.cache == "device",
-        augment=data.augment,
-        replicated=layout.replicated,
-    )
+    feed = _feed(data, slices, prepared.spec, config["seed"], layout)
     system = systems.build(config["system"], prepared.spec)
     system = system.fitted(prepared.cache("train"))
     stages = system.stages(training.stage(len(feed), prepared.spec.image_size))
@@ -163,10 +156,8 @@ def run(config: Any, workdir: Path) -> None:
     look = samples.draw
     if training.best:
         kept = Checkpoints(workdir / "best", keep=1)
-        count = training.best_of
-        best = BestSnapshot(
-            engine, stages, slices, spec, kept, writer, meta, count=count
-        )
+        compared = (engine, stages, slices, spec, kept, writer, meta)
+        best = BestSnapshot(*compared, count=training.best_of)
         look = _both(samples.draw, best.look)
     job = Run(
         engine=engine,
@@ -180,6 +171,17 @@ def run(config: Any, workdir: Path) -> None:
         cadence=training.cadence,
     )
     _finish(job, look, workdir)
+
+
+def _feed(data, slices, spec, seed, layout):
+    return feed_lib.Feed(
+        slices,
+        spec,
+        seed=seed,
+        resides=data.cache == "device",
+        augment=data.augment,
+        replicated=layout.replicated,
+    )
 
 
 def _finish(job, look, workdir):

@@ -110,6 +110,18 @@ def test_an_unknown_word_lists_the_known():
         get_config("spade_brats", "runlokal")
 
 
+def test_a_systems_own_augmentation_is_kept_where_the_data_have_none():
+    def augment(words):
+        return get_config("train", words).data.augment.to_dict()
+
+    jitter = get_config("pix2pix_brats", "").data.augment.to_dict()
+    assert jitter["zoom"][0] > 1.1
+    assert augment("system=pix2pix,data=brats") == jitter
+    assert augment("system=pix2pix,data=table") == jitter
+    assert augment("system=pix2pix,data=kits19") != jitter
+    assert augment("system=spade,data=table") == {"flip": 0.5}
+
+
 def test_an_unknown_system_lists_the_known():
     with pytest.raises(ValueError, match="'spad' is none of: .*sean, .*spade"):
         get_config("train", "system=spad")

@@ -84,15 +84,7 @@ def prepare(
                 work.make(partial, {"key": key, **recipe})
                 partial.replace(path)
     prepared = PreparedSet.open(path)
-    for case, why in prepared.refused.items():
-        if on_bad_case == "error":
-            raise staging.bad_case(case, why)
-        logging.warning("Left out case %s: %s", case, why)
-    if prepared.split.unit == "slice":
-        logging.warning(
-            'split="slice": slices of one patient are trained on and tested on; tests'
-            " will look better than they would on new patients."
-        )
+    _tell(prepared, skip_bad=work.skip_bad)
     return prepared
 
 
@@ -188,6 +180,19 @@ class _Work:
             "cases": [info.to_json() for info in infos],
         }
         storage.write_json(folder / MANIFEST, manifest | result)
+
+
+def _tell(prepared, *, skip_bad):
+    """Says what a person should know of the set, or raises it."""
+    for case, why in prepared.refused.items():
+        if not skip_bad:
+            raise staging.bad_case(case, why)
+        logging.warning("Left out case %s: %s", case, why)
+    if prepared.split.unit == "slice":
+        logging.warning(
+            'split="slice": slices of one patient are trained on and tested on; tests'
+            " will look better than they would on new patients."
+        )
 
 
 def _about(case, root):
