@@ -122,7 +122,7 @@ class Anatomy:
 
     def _locate(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """The brain on a grid, bool, and where in the template its voxels lie."""
-        mni = np.tensordot(self._to_mni, grid.positions(), axes=1)
+        mni = np.einsum("ij,j...->i...", self._to_mni, grid.positions())
         mni += _vectors(self._shape, grid) + _CENTRE_MNI[:, None, None, None]
         depth = self._template.sample("depth", mni)
         brain = depth + 0.5 * self._sulci.on(grid) > -self._margin_mm

@@ -6,7 +6,6 @@ patient is the same patient on whatever grid it is written.
 """
 
 import dataclasses
-import itertools
 import math
 
 import numpy as np
@@ -101,16 +100,22 @@ class Field:
 
     def on(self, grid: Grid) -> np.ndarray:
         """The function at a grid's positions: float32 of the grid's shape."""
-        x, y, z = itertools.starmap(
-            _spline_weights,
-            zip(grid.axes(), self.lattice.axes(), strict=True),
-        )
-        partial = np.tensordot(x, self.values, axes=1)
-        return (y @ partial) @ z.T
+        values = self.values
+        # The last axis first: the largest sums then run along contiguous rows.
+        for axis in (2, 1, 0):
+            points, knots = grid.axes()[axis], self.lattice.axes()[axis]
+            values = _between(points, knots, values, axis)
+        return values
 
 
-def _spline_weights(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Cubic B-spline weights of each knot at each point: float32 [points, knots]."""
+def _between(
+    points: np.ndarray, knots: np.ndarray, values: np.ndarray, axis: int
+) -> np.ndarray:
+    """Cubic B-splines along one axis: from coefficients at knots to points, float32.
+
+    Sums of four terms in a fixed order, not a matrix product: what a linear algebra
+    library rounds depends on the machine, and a phantom shall not.
+    """
     t = (points - knots[0]) / (knots[1] - knots[0])
     cell = np.floor(t)
     f = t - cell
@@ -120,9 +125,11 @@ def _spline_weights(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
         (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6,
         f**3 / 6,
     )
-    table = np.zeros((points.size, knots.size), np.float32)
-    rows = np.arange(points.size)
+    along = [-1 if i == axis else 1 for i in range(values.ndim)]
+    total = 0
     for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
-        columns = np.clip(cell + offset, 0, knots.size - 1).astype(int)
-        np.add.at(table, (rows, columns), weight)
-    return table
+        nearest = np.clip(cell + offset, 0, knots.size - 1).astype(int)
+        term = np.take(values, nearest, axis)
+        term *= weight.astype(np.float32).reshape(along)
+        total = np.add(term, total, out=term)
+    return total
