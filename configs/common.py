@@ -80,7 +80,7 @@ def brats() -> ConfigDict:
             "jobs": 0,  # Processes that prepare; 0 for one a core.
             "beam": "",  # Or an Apache Beam runner's options prepare: --runner=…
             "holding": (),  # Train only where one of these labels occurs.
-            "patients": 0,  # Train on so many; of any larger number they are part.
+            "patients": 0,  # Of the training part; part of any larger number's.
             "prepare": {
                 "image_size": 256,
                 "fit": "pad",  # Or resize.
@@ -167,8 +167,14 @@ def judge(paper: str) -> ConfigDict:
     del config.data.augment  # Each row has its own.
     config.data.prepare.fractions = (0.6, 0.2, 0.2)
     config.depth = 32 if paper == "004" else 0  # Slices of a volume; 0: slices alone.
-    # Or the workdir of a synthesis job in synthetic.export.
-    config.synthetic = ConfigDict({"seed": 0, "warp": "classical", "export": ""})
+    config.synthetic = ConfigDict(
+        {
+            "seed": 0,
+            "warp": "classical",
+            "export": "",  # The workdir of a synthesis job, instead of a generator.
+            "dir": "",  # Where judges share what is rendered; the workdir if empty.
+        }
+    )
     config.rows = ()
     config.system = unet(paper)
     config.class_weights = "balanced" if paper == "001" else "none"
@@ -193,8 +199,11 @@ def judge(paper: str) -> ConfigDict:
             "names": ("dice", "sensitivity", "hd95"),
             "empty": "nan",
             "reduce": "volume",
+            "loss": False,  # Also the training's loss of the test part.
         }
     )
+    # Classes of several labels: {"tumour": ("necrotic", "oedema", "enhancing")}.
+    config.merge = ConfigDict()
     config.paper = ConfigDict()
     return config
 

@@ -4,7 +4,7 @@ The spec travels with a prepared set and with every checkpoint, so that a traine
 generator knows what its channels and label values mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -73,12 +73,15 @@ class DataSpec:
       labels: Classes, by index.
       intensities: For each modality, the map that a typical (median) training
         volume was normalised with: what takes [-1, 1] back to intensities.
+      merged: Classes of several labels, as `merge` makes them: their names, and the
+        indices of their labels.
     """
 
     image_size: int
     modalities: tuple[str, ...]
     labels: tuple[Label, ...]
     intensities: tuple[IntensityMap, ...] = ()
+    merged: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -87,15 +90,71 @@ class DataSpec:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Indices of the labels that can be segmented: those with file values."""
-        found = [i for i, label in enumerate(self.labels) if label.values]
-        return tuple(found or range(len(self.labels)))
+        """Indices of the labels that can be segmented: those with file values.
+
+        Of labels that are merged, the first stands for all.
+        """
+        named = {index for _, group in self.merged for index in group}
+        known = {i for i, label in enumerate(self.labels) if label.values} | named
+        first = self._first_of_class
+        return tuple(sorted({first[i] for i in known or range(len(first))}))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of `classes`."""
+        names = {group[0]: name for name, group in self.merged}
+        return tuple(names.get(i, self.labels[i].name) for i in self.classes)
 
     @property
     def class_of_label(self) -> tuple[int, ...]:
         """For each label its place in `classes`; a derived one counts as background."""
         places = {index: place for place, index in enumerate(self.classes)}
-        return tuple(places.get(i, 0) for i in range(len(self.labels)))
+        return tuple(places.get(i, 0) for i in self._first_of_class)
+
+    @property
+    def _first_of_class(self):
+        """For each label the first of those that it is merged with, or itself."""
+        first = {index: group[0] for _, group in self.merged for index in group}
+        return tuple(first.get(i, i) for i in range(len(self.labels)))
+
+    def merge(self, groups: Mapping[str, Sequence[str]]) -> "DataSpec":
+        """The same labels, some of which are segmented as one class.
+
+        Args:
+          groups: For each such class its labels. A class that is called as a label is
+            has that one too. What no group names stays what it is.
+
+        Raises:
+          UsageError: A label is unknown, or in two classes; or a class has none.
+        """
+        merged, class_of = [], {}
+        for name, labels in groups.items():
+            own = (name,) if name in self.label_names else ()
+            for label in {*own, *labels}:
+                if label in class_of:
+                    raise UsageError(
+                        f"The label {label!r} is in two classes, {class_of[label]!r}"
+                        f" and {name!r}.",
+                        hint="Merge it into one of them.",
+                    )
+                class_of[label] = name
+            indices = {self.label_index(label) for label in (*own, *labels)}
+            if not indices:
+                raise UsageError(
+                    f"The class {name!r} has no labels.", hint="Name those it has."
+                )
+            merged.append((name, tuple(sorted(indices))))
+        return dataclasses.replace(self, merged=tuple(merged))
+
+    def class_index(self, name: str) -> int:
+        """Of `classes`, the one called `name`; UsageError lists those there are."""
+        names = self.class_names
+        if name not in names:
+            raise UsageError(
+                f"No class {name!r} is segmented in this data set.",
+                hint=f"Its classes are: {', '.join(names)}.",
+            )
+        return self.classes[names.index(name)]
 
     def label_index(self, name: str) -> int:
         """Index of the label called `name`; UsageError lists those there are."""
@@ -138,6 +197,7 @@ class DataSpec:
             modalities=tuple(data["modalities"]),
             labels=labels,
             intensities=tuple(IntensityMap(**m) for m in data["intensities"]),
+            merged=tuple((n, tuple(group)) for n, group in data.get("merged", ())),
         )
 
 

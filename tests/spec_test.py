@@ -75,3 +75,82 @@ def test_indices_outside_the_table():
     SPEC.check_indices(np.array([0, 2]), "labels")
     with pytest.raises(DataError, match=r"labels: label values \[3\]"):
         SPEC.check_indices(np.array([0, 3]), "labels")
+
+
+TISSUES = spec.DataSpec(
+    image_size=8,
+    modalities=("t1",),
+    labels=(
+        spec.Label(name="background", values=(0,)),
+        spec.Label(name="csf", values=(5,), tissue=True),
+        spec.Label(name="necrotic", values=(1,)),
+        spec.Label(name="oedema", values=(2,)),
+        spec.Label(name="brain"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "names", "classes", "class_of_label"),
+    [
+        (
+            {},
+            ("background", "csf", "necrotic", "oedema"),
+            (0, 1, 2, 3),
+            (0, 1, 2, 3, 0),
+        ),
+        (
+            {"tumour": ("oedema", "necrotic")},
+            ("background", "csf", "tumour"),
+            (0, 1, 2),
+            (0, 1, 2, 2, 0),
+        ),
+        (  # Into a label, which need not be named twice, nor be the first.
+            {"background": ("csf",), "oedema": ("necrotic",)},
+            ("background", "oedema"),
+            (0, 2),
+            (0, 0, 1, 1, 0),
+        ),
+        (  # A derived label is a class if it is named.
+            {"tissue": ("brain", "csf")},
+            ("background", "tissue", "necrotic", "oedema"),
+            (0, 1, 2, 3),
+            (0, 1, 2, 3, 1),
+        ),
+        (
+            {"brain": ()},
+            ("background", "csf", "necrotic", "oedema", "brain"),
+            (0, 1, 2, 3, 4),
+            (0, 1, 2, 3, 4),
+        ),
+    ],
+)
+def test_merged_labels_are_one_class(groups, names, classes, class_of_label):
+    merged = TISSUES.merge(groups)
+    assert merged.class_names == names and merged.classes == classes
+    assert merged.class_of_label == class_of_label
+    assert merged.label_names == TISSUES.label_names
+    assert spec.DataSpec.from_json(json.loads(json.dumps(merged.to_json()))) == merged
+    assert [merged.class_index(name) for name in names] == [*classes]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"tumour": ("edema",)}, "No label 'edema'"),
+        ({"a": ("csf",), "b": ("oedema", "csf")}, "'csf' is in two classes, 'a' and"),
+        ({"a": ("csf",), "csf": ("oedema",)}, "'csf' is in two classes"),
+        ({"tumour": ()}, "The class 'tumour' has no labels"),
+    ],
+)
+def test_merging_that_makes_no_sense(groups, message):
+    with pytest.raises(UsageError, match=message):
+        TISSUES.merge(groups)
+
+
+def test_a_class_that_is_merged_away_is_none():
+    merged = TISSUES.merge({"tumour": ("oedema", "necrotic")})
+    for name in ("oedema", "brain"):
+        with pytest.raises(UsageError, match=f"No class '{name}'") as error:
+            merged.class_index(name)
+        assert "background, csf, tumour" in error.value.hint

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxsyn import settings
-from jaxsyn.data import device, pipeline, prepare, sources, subset
+from jaxsyn.data import device, pipeline, prepare, sources
 from jaxsyn.data.augment import NONE, Augment
 from jaxsyn.data.blocks import Blocks
 from jaxsyn.data.cache import Cache
@@ -66,8 +66,10 @@ class DataSettings:
             )
 
     @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> "DataSettings":
-        """Reads nested dictionaries.
+    def from_config(
+        cls, values: Mapping[str, Any], where: str = "config.data"
+    ) -> "DataSettings":
+        """Reads nested dictionaries, that part of the configuration.
 
         Raises:
           UsageError: A key is unknown, or a value makes no sense.
@@ -78,32 +80,24 @@ class DataSettings:
             "phantom": PhantomSettings,
         }
         built = {
-            name: settings.build(part, values.get(name, {}), f"config.data.{name}")
+            name: settings.build(part, values.get(name, {}), f"{where}.{name}")
             for name, part in parts.items()
         }
         rest = {key: value for key, value in values.items() if key not in parts}
-        return settings.build(cls, rest, "config.data", **built)
+        return settings.build(cls, rest, where, **built)
 
     def open(self, default_dir: Path) -> PreparedSet:
-        """Prepares the set, or opens it if it has been prepared before.
+        """Prepares the set, or opens it, and limits it to the patients asked for.
 
         Args:
           default_dir: Where prepared sets are put if `prepared_dir` is empty.
 
         Raises:
-          DataError: The source folder is missing, or a case cannot be used.
+          DataError: The source folder is missing, a case cannot be used, or there are
+            fewer training patients than `patients`.
         """
-        out_dir = Path(self.prepared_dir or default_dir)
-        if (out_dir / "manifest.json").exists():  # A prepared set itself.
-            return PreparedSet.open(out_dir)
-        return prepare.prepare(
-            sources.load(self.source),
-            self.find_source_dir(out_dir),
-            self.prepare,
-            out_dir=out_dir,
-            jobs=self.jobs or None,
-            beam=self.beam,
-            on_bad_case=self.on_bad_case,
+        return self._open(Path(self.prepared_dir or default_dir)).of_patients(
+            self.patients
         )
 
     def find_source_dir(self, out_dir: Path) -> Path | str:
@@ -127,13 +121,22 @@ class DataSettings:
           DataError: None of them holds what all should hold.
         """
         slices = prepared.cache(part, in_memory=in_memory)
-        if self.patients and part == "train":
-            patient_of = prepared.patient_of
-            kept = subset.of_patients(slices.rows, patient_of, self.patients)
-            slices = Subset(slices, np.array(kept))
         if depth:
             slices = Blocks(slices, depth)
         return holding(slices, prepared.spec, self.holding) if self.holding else slices
+
+    def _open(self, out_dir):
+        if (out_dir / "manifest.json").exists():  # A prepared set itself.
+            return PreparedSet.open(out_dir)
+        return prepare.prepare(
+            sources.load(self.source),
+            self.find_source_dir(out_dir),
+            self.prepare,
+            out_dir=out_dir,
+            jobs=self.jobs or None,
+            beam=self.beam,
+            on_bad_case=self.on_bad_case,
+        )
 
     def _write_phantom(self, out_dir):
         phantom = self.phantom

@@ -13,11 +13,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from jaxsyn import storage
 from jaxsyn.data import cache as cache_lib
-from jaxsyn.data import splits
+from jaxsyn.data import splits, subset
 from jaxsyn.data.preprocess import CaseInfo
 from jaxsyn.errors import DataError
 from jaxsyn.spec import DataSpec
@@ -31,13 +32,14 @@ class PreparedSet:
 
     Attributes:
       path: Its folder.
-      key: Hash of sources and settings.
+      key: Hash of sources and settings; of `of_patients`, their number too.
       spec: What its arrays mean.
-      counts: Slices in each part.
+      counts: Slices in each part, of all its patients.
       cases: How each case was prepared, by name.
       refused: The cases that were left out, and why.
       split: Which patients (or slices) are in which part.
       settings: The settings it was made with, as in the manifest.
+      patients: How many training patients it is limited to; 0: all there are.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class PreparedSet:
     refused: Mapping[str, str]
     split: splits.Split
     settings: Mapping[str, Any]
+    patients: int = 0
 
     @classmethod
     def open(cls, path: str | Path) -> "PreparedSet":
@@ -87,7 +90,31 @@ class PreparedSet:
         """Whose each case is."""
         return {name: info.patient for name, info in self.cases.items()}
 
-    def cache(self, part: str, *, in_memory: bool = False) -> cache_lib.Cache:
+    def of_patients(self, count: int) -> "PreparedSet":
+        """The same set as if so many of its training patients were all there are.
+
+        Args:
+          count: Of patients; those of a small number are among those of any larger.
+            Below 1: all.
+
+        Raises:
+          DataError: There are not so many.
+        """
+        if count < 1:
+            return self
+        limited = dataclasses.replace(self, key=f"{self.key}-{count}", patients=count)
+        rows = limited.cache("train").rows
+        if self.split.unit == "slice":
+            names = {splits.slice_name(case, index) for case, index in rows}
+        else:
+            names = {self.cases[case].patient for case, _ in rows}
+        parts = {**self.split.parts, "train": tuple(sorted(names))}
+        split = dataclasses.replace(self.split, parts=parts)
+        return dataclasses.replace(limited, split=split)
+
+    def cache(
+        self, part: str, *, in_memory: bool = False
+    ) -> cache_lib.Cache | subset.Subset:
         """Opens a part's arrays, after making them if they were deleted.
 
         Raises:
@@ -100,7 +127,12 @@ class PreparedSet:
                 hint=f"It has some in: {filled}.",
             )
         self._write_cache(part)
-        return cache_lib.Cache.open(self.path / "cache" / part, in_memory=in_memory)
+        folder = self.path / "cache" / part
+        whole = cache_lib.Cache.open(folder, in_memory=in_memory)
+        if part != "train" or not self.patients:
+            return whole
+        kept = subset.of_patients(whole.rows, self.patient_of, self.patients)
+        return subset.Subset(whole, np.array(kept))
 
     def write_caches(self) -> None:
         """Makes the arrays of all parts that have none yet."""

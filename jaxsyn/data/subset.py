@@ -40,6 +40,7 @@ class Gathered:
         """Takes rows by index; where the index is negative there are zeros."""
         self._source, self._index = source, index
         self.dtype = source.dtype
+        self.shape = (*index.shape, *source.shape[1:])
 
     def __len__(self) -> int:
         return len(self._index)

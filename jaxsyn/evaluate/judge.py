@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ class JudgeConfig:
       depth: Slices of a volume, for networks in 3D; 0 for slices.
       class_weights: Weights of the classes in the loss: `none`, or inversely to their
         frequency in what the row is trained on, or in its real part (`balanced_real`).
+      merge: Classes of several labels, segmented and judged as one; see
+        `DataSpec.merge`.
       paper: The paper's own table: values by row, region and metric.
     """
 
@@ -62,6 +65,7 @@ class JudgeConfig:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     depth: int = 0
     class_weights: str = "none"
+    merge: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     paper: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -161,7 +165,8 @@ class Judge:
         """Trains and tests what is missing; returns the table in Markdown."""
         prepared = self.data.open(self._prepared_dir)
         _check_parts(prepared, self.selection)
-        measure = self.metrics.for_spec(prepared.spec)  # Unknown labels end it here.
+        # Unknown labels end it here.
+        measure = self.metrics.for_spec(self._spec(prepared))
         rendered, origin = self._synthetic(prepared)
         for row in self.rows:  # Too few cases are told of before hours of training.
             rows_lib.places(row, prepared, rendered)
@@ -176,7 +181,12 @@ class Judge:
             row.name: {seed: self._units(row, seed) for seed in self.parts.seeds}
             for row in self.rows
         }
-        table = tables.Comparison.of(results, measure, self.parts.paper)
+        losses = {
+            row.name: {seed: self._losses(row, seed) for seed in self.parts.seeds}
+            for row in self.rows
+            if self.metrics.loss
+        }
+        table = tables.Comparison.of(results, measure, self.parts.paper, losses)
         table.save(self.workdir, self._about(prepared))
         return f"{table.format(self._about(prepared))}\n\nSaved in {self.workdir}"
 
@@ -188,25 +198,26 @@ class Judge:
         """The folder of one row's U-Net with one seed."""
         return self.workdir / "cells" / f"{row}-{seed}"
 
-    def _synthetic(self, prepared) -> tuple[Cache | None, str]:
+    def _synthetic(self, prepared) -> tuple[list[Cache], str]:
         """The synthetic cases of all rows, if any has some, and what they depend on."""
-        most = max(row.synthetic for row in self.rows)
-        if not most:
-            return None, ""
+        if not any(row.has_synthetic for row in self.rows):
+            return [], ""
         if self.rendering.export:
             folder = Path(self.rendering.export)
             check_lineages(folder, tested_patients(prepared))
             made = synthetic.of_export(folder, self.data, self._prepared_dir)
-            return made.cache("train", in_memory=True), made.key
+            return [made.cache("train")], made.key
         generator = Generator.load(self.parts.generator)
         check_fits(generator, prepared)
         check_no_leak(generator, prepared)
+        real = len({case for case, _ in prepared.cache("train").rows})
+        most = max(row.count_synthetic(real) for row in self.rows)
         rendered = synthetic.make(
             generator,
             prepared,
             self.rendering,
-            int(np.ceil(most)),
-            self.workdir,
+            math.ceil(most / real),
+            Path(self.rendering.dir or self.workdir),
             whole_cases=bool(self.parts.depth),
         )
         return rendered, generator.fingerprint
@@ -223,20 +234,22 @@ class Judge:
             "metrics": dataclasses.asdict(self.metrics),
             "depth": self.parts.depth,
             "class_weights": self.parts.class_weights,
+            "merge": self.parts.merge,
         }
-        if row.synthetic:
+        if row.has_synthetic:
             recipe["generator"] = origin
-            recipe["rendering"] = dataclasses.asdict(self.rendering)
+            rendering = dataclasses.asdict(self.rendering)
+            recipe["rendering"] = {**rendering, "dir": ""}  # Where, not what.
         return recipe
 
     def _fill(self, row, seed, prepared, rendered, measure):
         """Trains and tests one U-Net."""
-        folder = self.cell(row.name, seed)
+        folder, spec = self.cell(row.name, seed), self._spec(prepared)
         slices = rows_lib.training_slices(row, prepared, rendered)
         _LOG.info("Row %s, seed %d: %d slices.", row.name, seed, len(slices))
         fit = Fit(
             folder=folder,
-            spec=prepared.spec,
+            spec=spec,
             system=self._system(row, prepared, slices),
             optimizers=self.parts.optimizers,
             training=self.training,
@@ -254,10 +267,14 @@ class Judge:
             units = scoring.judged(segmenter, prepared, "test", measure)
             with storage.writing(folder):
                 (folder / "tests").mkdir(exist_ok=True)
+                if self.metrics.loss:
+                    batch_size = self.training.batch_size
+                    loss = scoring.mean_loss(segmenter, prepared, batch_size)
+                    storage.write_json(_loss(folder, step), loss)
                 storage.write_json(_test(folder, step), [u.to_json() for u in units])
 
         def score(segmenter: Segmenter) -> float:
-            dice = self.metrics.validation(prepared.spec)
+            dice = self.metrics.validation(spec)
             return scoring.mean_dice(segmenter, prepared, dice)
 
         tested = fit.run(
@@ -266,8 +283,17 @@ class Judge:
             test=test,
             start_from=self.cell(row.start_from, seed) if row.start_from else None,
         )
-        storage.write_json(folder / "result.json", {"tested_steps": tested})
+        result = {"tested_steps": tested}
+        if self.metrics.loss:
+            result["losses"] = {
+                step: json.loads(_loss(folder, step).read_text()) for step in tested
+            }
+        storage.write_json(folder / "result.json", result)
         fit.clean_up()
+
+    def _spec(self, prepared):
+        """What U-Nets are told of the labels."""
+        return prepared.spec.merge(self.parts.merge)
 
     def _feed(self, row, seed, prepared, slices):
         depth = self.parts.depth
@@ -285,10 +311,10 @@ class Judge:
         system = dict(self.parts.system)
         if self.parts.class_weights == "none":
             return system
-        spec, labels = prepared.spec, slices.label
+        spec, labels = self._spec(prepared), slices.label
         if self.parts.class_weights == "balanced_real" and row.patients:
             labels = rows_lib.training_slices(
-                dataclasses.replace(row, synthetic=0.0), prepared, None
+                dataclasses.replace(row, synthetic=0.0, synthetic_cases=0), prepared, ()
             ).label
         counts = np.bincount(labels.ravel(), minlength=len(spec.labels))
         of_class = np.zeros(len(spec.classes))
@@ -304,6 +330,11 @@ class Judge:
             [*map(Unit.from_json, json.loads(_test(folder, step).read_text()))]
             for step in result["tested_steps"]
         ]
+
+    def _losses(self, row, seed) -> list[float]:
+        """The test loss at each tested step of one U-Net."""
+        result = json.loads((self.cell(row.name, seed) / "result.json").read_text())
+        return [*result["losses"].values()]
 
     def _about(self, prepared) -> list[str]:
         """What the table's numbers depend on, in words."""
@@ -326,6 +357,11 @@ class Judge:
 def _test(folder, step):
     """Where the units of one tested step are."""
     return folder / "tests" / f"{step}.json"
+
+
+def _loss(folder, step):
+    """Where the loss of one tested step is."""
+    return folder / "tests" / f"{step}-loss.json"
 
 
 def _check_parts(prepared, selection):

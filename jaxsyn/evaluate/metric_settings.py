@@ -10,11 +10,12 @@ from jaxsyn.spec import DataSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetricSettings:
-    """Regions by the names of their labels, and what is measured of them.
+    """Regions by the names of their classes, and what is measured of them.
 
     Attributes:
-      regions: For each region its labels, `{"WT": ("necrotic", "oedema")}`; none: each
-        label that files have values for, but the background.
+      regions: For each region its classes, `{"WT": ("necrotic", "oedema")}`: labels
+        that files have values for, or what these are merged into. None: each of them
+        but the background.
       names: Of metrics; see `jaxsyn.metrics.segmentation`.
       empty: The convention for empty masks.
       reduce: `volume`, `slice` or `pool`.
@@ -22,6 +23,7 @@ class MetricSettings:
       hd95: `pooled` or `max`.
       assd: `pooled` or `mean`.
       nsd_tolerance_mm: Tolerance of the surface Dice.
+      loss: Whether a judge also takes the training's loss of the test part.
     """
 
     regions: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
@@ -32,20 +34,20 @@ class MetricSettings:
     hd95: str = "pooled"
     assd: str = "pooled"
     nsd_tolerance_mm: float = 1.0
+    loss: bool = False
 
     def for_spec(self, spec: DataSpec) -> SegmentationMetrics:
         """The metrics for label maps of indices into `spec.labels`.
 
         Raises:
-          UsageError: A label, metric or convention is not known.
+          UsageError: A class, metric or convention is not known.
         """
-        regions = self.regions or {
-            spec.label_names[i]: (spec.label_names[i],) for i in spec.classes if i
-        }
+        found = zip(spec.class_names, spec.classes, strict=True)
+        regions = self.regions or {name: (name,) for name, index in found if index}
         return SegmentationMetrics(
             regions={
-                name: tuple(spec.label_index(label) for label in labels)
-                for name, labels in regions.items()
+                name: tuple(map(spec.class_index, classes))
+                for name, classes in regions.items()
             },
             metrics=tuple(self.names),
             empty=self.empty,

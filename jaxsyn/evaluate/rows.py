@@ -22,6 +22,7 @@ class Row:
       patients: How many training patients' real cases; -1 for all, 0 for none. Smaller
         sets are parts of larger ones.
       synthetic: Synthetic cases, as a multiple of the training cases there are.
+      synthetic_cases: Their number, where it is not given as a multiple.
       augment: One of `augment.PRESETS`, applied to both.
       start_from: A row above, whose weights are the start: fine-tuning.
     """
@@ -29,6 +30,7 @@ class Row:
     name: str
     patients: int = -1
     synthetic: float = 0.0
+    synthetic_cases: int = 0
     augment: str = "none"
     start_from: str = ""
 
@@ -36,26 +38,46 @@ class Row:
         if self.augment not in PRESETS:
             what = f"Row {self.name!r}: augment={self.augment!r}"
             raise settings.unknown(what, self.augment, list(PRESETS))
-        if self.patients < -1 or self.synthetic < 0:
+        if self.patients < -1 or min(self.synthetic, self.synthetic_cases) < 0:
             raise UsageError(
-                f"Row {self.name!r} has patients={self.patients} and"
-                f" synthetic={self.synthetic}.",
-                hint="patients is -1 for all, or 0 or more; synthetic is 0 or more.",
+                f"Row {self.name!r} has patients={self.patients},"
+                f" synthetic={self.synthetic} and"
+                f" synthetic_cases={self.synthetic_cases}.",
+                hint="patients is -1 for all, or 0 or more; the others are 0 or more.",
             )
-        if not self.patients and not self.synthetic:
+        if self.synthetic and self.synthetic_cases:
+            raise UsageError(
+                f"Row {self.name!r} has synthetic={self.synthetic} and"
+                f" synthetic_cases={self.synthetic_cases}.",
+                hint="Give the multiple of the training cases, or the number of cases.",
+            )
+        if not self.patients and not self.has_synthetic:
             raise UsageError(
                 f"Row {self.name!r} has nothing to be trained on.",
                 hint="Give it patients, or synthetic cases.",
             )
 
+    @property
+    def has_synthetic(self) -> bool:
+        """Whether any case is synthetic."""
+        return bool(self.synthetic or self.synthetic_cases)
 
-def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> Cache:
+    def count_synthetic(self, real: int) -> int:
+        """Its synthetic cases where there are so many real ones to train on."""
+        if not self.synthetic:
+            return self.synthetic_cases
+        return max(1, round(self.synthetic * real))
+
+
+def training_slices(
+    row: Row, prepared: PreparedSet, rendered: Sequence[Cache]
+) -> Cache:
     """The real and synthetic slices of a row, one after the other.
 
     Args:
       row: The row.
       prepared: The real cases.
-      rendered: The synthetic ones, if the row has any.
+      rendered: The synthetic ones, in sets of which the first are taken first.
 
     Raises:
       DataError: The row wants more patients or synthetic cases than there are.
@@ -69,23 +91,21 @@ def training_slices(row: Row, prepared: PreparedSet, rendered: Cache | None) -> 
 
 
 def places(
-    row: Row, prepared: PreparedSet, rendered: Cache | None
+    row: Row, prepared: PreparedSet, rendered: Sequence[Cache]
 ) -> list[tuple[Cache, list[int]]]:
     """Where a row's slices are: in which caches, and at which of their rows.
 
     Raises:
       DataError: As `training_slices`, but no slice is read.
     """
-    chosen = []
+    chosen, real = [], prepared.cache("train")
     if row.patients:
-        cache = prepared.cache("train")
         # The same patients for every seed: what differs is the training alone.
-        kept = subset.of_patients(cache.rows, prepared.patient_of, row.patients)
-        chosen.append((cache, kept))
-    if row.synthetic:
-        cases = list(dict.fromkeys(case for case, _ in rendered.rows))
-        real = len({case for case, _ in prepared.cache("train").rows})
-        wanted = max(1, round(row.synthetic * real))
+        kept = subset.of_patients(real.rows, prepared.patient_of, row.patients)
+        chosen.append((real, kept))
+    if row.has_synthetic:
+        cases = list(dict.fromkeys(case for some in rendered for case, _ in some.rows))
+        wanted = row.count_synthetic(len({case for case, _ in real.rows}))
         if len(cases) < wanted:
             raise DataError(
                 f"Row {row.name!r} wants {wanted} synthetic cases; there are"
@@ -93,9 +113,9 @@ def places(
                 hint="Synthesise more of them, or lower the row's synthetic.",
             )
         kept = set(cases[:wanted])
-        chosen.append(
-            (rendered, [i for i, (c, _) in enumerate(rendered.rows) if c in kept])
-        )
+        for some in rendered:
+            found = [i for i, (case, _) in enumerate(some.rows) if case in kept]
+            chosen.append((some, found))
     return chosen
 
 
@@ -118,7 +138,7 @@ def check(rows: Sequence[Row], generator: str) -> None:
                 " it.",
                 hint=f"Above it are: {', '.join(names[:i]) or 'none'}.",
             )
-        if row.synthetic and not generator:
+        if row.has_synthetic and not generator:
             raise UsageError(
                 f"Row {row.name!r} has synthetic cases, but no generator is given.",
                 hint="Name the workdir of a training: --config.generator=WORKDIR, or of"

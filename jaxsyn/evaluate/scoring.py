@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxsyn.data.blocks import Blocks
 from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import dequantise
 from jaxsyn.evaluate.segmenter import Segmenter
@@ -25,8 +26,7 @@ def judged(
       Units for `measure.table`.
     """
     cache = prepared.cache(part)
-    spec = prepared.spec
-    known = segmentable(spec)
+    known = segmentable(segmenter.spec)
     rows: dict[str, list[int]] = {}
     for i, (case, _) in enumerate(cache.rows):
         rows.setdefault(case, []).append(i)
@@ -58,6 +58,22 @@ def mean_dice(
     return float(np.mean(values)) if values else 0.0
 
 
+def mean_loss(segmenter: Segmenter, prepared: PreparedSet, batch_size: int) -> float:
+    """The training's loss of the test part, the mean over batches by their size."""
+    slices = prepared.cache("test")
+    if segmenter.depth:
+        slices = Blocks(slices, segmenter.depth)
+    starts = range(batch_size, len(slices), batch_size)
+    batches = np.split(np.arange(len(slices)), starts)
+    losses = [
+        segmenter.loss(
+            dequantise(np.asarray(slices.image[rows])), np.asarray(slices.label[rows])
+        )
+        for rows in batches
+    ]
+    return float(np.average(losses, weights=[*map(len, batches)]))
+
+
 def segmentable(spec: DataSpec) -> np.ndarray:
-    """For each label of a map the one to be found: derived ones are background."""
+    """For each label of a map the one to be found: what stands for its class."""
     return np.array([spec.classes[place] for place in spec.class_of_label], np.uint8)

@@ -38,6 +38,7 @@ class Segmenter:
         size = self.spec.image_size
         self._stage = Stage(start=0, stop=1, image_size=size, batch_size=1)
         self._predict, self._bridge = jax.jit(self._predict), jax.jit(self._bridge)
+        self._loss = jax.jit(self._loss)
 
     def with_state(self, state: TrainState) -> "Segmenter":
         """The same network with other weights: nothing is compiled anew."""
@@ -109,6 +110,17 @@ class Segmenter:
         """What the bridge holds, averaged over its pixels: for `fd_unet`."""
         return self._in_batches(self._bridge, images, batch_size)
 
+    def loss(
+        self, images: Float[np.ndarray, "b ... c"], labels: Int[np.ndarray, "b ..."]
+    ) -> float:
+        """What the training's loss is of a batch, with nothing random.
+
+        Args:
+          images: Slices, or volumes if it segments those, in [-1, 1].
+          labels: Indices into `spec.labels`, all of them.
+        """
+        return float(self._loss(self.state, {"image": images, "label": labels}))
+
     def _in_batches(self, function, images, batch_size):
         """Applies a function to batches of one size: one compilation."""
         made = []
@@ -122,13 +134,22 @@ class Segmenter:
     def _predict(self, state, images):
         return self._engine.generate(state, {"image": images}, stage=self._stage)
 
-    def _bridge(self, state, images):
+    def _loss(self, state, batch):
+        def nets(_, images):
+            return self._apply(state, images)
+
+        loss = self._engine.system.segmentation_loss(nets, batch, {})
+        return sum(loss.terms.values())
+
+    def _apply(self, state, images, **how):
+        """The network itself, as it is when it is not trained."""
         network = self._engine.system.networks["segmenter"]
         params = {**state.params, **state.ema}["segmenter"]
         variables = {"params": params, **state.stats["segmenter"]}
-        _, kept = network.apply(
-            variables, images, train=False, mutable=["intermediates"]
-        )
+        return network.apply(variables, images, train=False, **how)
+
+    def _bridge(self, state, images):
+        _, kept = self._apply(state, images, mutable=["intermediates"])
         (features,) = kept["intermediates"]["bridge"]
         return features.mean(axis=tuple(range(1, features.ndim - 1)))
 

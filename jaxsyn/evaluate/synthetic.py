@@ -37,13 +37,16 @@ class SyntheticSettings:
       seed: Which ones.
       warp: One of `augment.PRESETS`, whose flips and warps change the label maps
         before they are rendered, so that anatomies differ; `none` keeps them.
-      export: The workdir of a synthesis job, in the format `brats`, whose cases are
-        taken instead.
+      export: The workdir of a synthesis job, in the format `brats` or `nifti`, whose
+        cases are taken instead.
+      dir: Where rendered sets are put, for judges that share them; by default each
+        judge has its own, in its workdir.
     """
 
     seed: int = 0
     warp: str = "classical"
     export: str = ""
+    dir: str = ""
 
     def __post_init__(self):
         if self.warp not in PRESETS:
@@ -59,42 +62,49 @@ def make(
     out_dir: Path,
     *,
     whole_cases: bool = False,
-) -> Cache:
+) -> list[Cache]:
     """Renders the label maps of the training cases, or opens what was rendered.
-
-    Copies follow one another; the cases of each are in an order drawn at random, so
-    that the first part of a set is a fair sample of it.
 
     Args:
       generator: Who renders.
       prepared: Whose label maps.
       options: How.
       copies: How often each label map is rendered, each time warped another way.
-      out_dir: Sets are put here, each in a folder of its own.
+      out_dir: Copies are put here, each in a folder of its own.
       whole_cases: Whether all slices of a case are warped alike, as volumes need it.
+
+    Returns:
+      The copies. The cases of each are in an order drawn at random, so that the first
+      part of it is a fair sample.
     """
-    key = {
-        **dataclasses.asdict(options),
-        "generator": generator.fingerprint,
-        "labels": prepared.key,
-        "copies": copies,
-        "whole_cases": whole_cases,
-    }
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
-    folder = out_dir / f"synthetic-{name}"
-    if not folder.exists():
-        source = prepared.cache("train")
-        count = copies * len(source)
-        _LOG.info("Rendering %d synthetic slices.", count)
+    source, size = prepared.cache("train"), prepared.spec.image_size
+    fingerprint = generator.fingerprint
+    made = []
+    for copy in range(copies):
+        key = {
+            "seed": options.seed,
+            "warp": options.warp,
+            "generator": fingerprint,
+            "labels": prepared.key,
+            "copy": copy,
+            "whole_cases": whole_cases,
+        }
+        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+        folder = out_dir / f"synthetic-{name}"
         with storage.writing(out_dir):
-            cache_lib.write(
-                folder,
-                _examples(generator, source, options, copies, whole_cases),
-                count=count,
-                image_size=prepared.spec.image_size,
-                channels=len(prepared.spec.modalities),
-            )
-    return Cache.open(folder, in_memory=True)
+            out_dir.mkdir(parents=True, exist_ok=True)
+            with storage.lock(out_dir / f".{folder.name}.lock"):
+                if not folder.exists():
+                    _LOG.info("Rendering %d synthetic slices.", len(source))
+                    cache_lib.write(
+                        folder,
+                        _examples(generator, source, options, copy, whole_cases),
+                        count=len(source),
+                        image_size=size,
+                        channels=len(prepared.spec.modalities),
+                    )
+        made.append(Cache.open(folder))
+    return made
 
 
 def of_export(folder: Path, data: DataSettings, out_dir: Path) -> PreparedSet:
@@ -129,31 +139,29 @@ def of_export(folder: Path, data: DataSettings, out_dir: Path) -> PreparedSet:
     )
 
 
-def _examples(generator, source, options, copies, whole_cases) -> Iterator[dict]:
-    """Yields the slices of a set, case by case."""
+def _examples(generator, source, options, copy, whole_cases) -> Iterator[dict]:
+    """Yields the slices of a copy, case by case."""
     cases = {
         case: list(group)
         for case, group in itertools.groupby(
             range(len(source)), key=lambda i: source.rows[i][0]
         )
     }
-    progress = tqdm(total=copies * len(source), desc="Rendering", unit="slice")
-    with progress:
-        for copy in range(copies):
-            for case in in_drawn_order(cases, f"{options.seed}/{copy}"):
-                # The same for every case and copy: what is drawn depends on both.
-                seed = zlib.crc32(f"{options.seed}/{copy}/{case}".encode()) >> 1
-                labels = np.asarray(source.label[cases[case]])
-                labels = _warped(labels, PRESETS[options.warp], seed, whole_cases)
-                images = generator.generate(labels, seed=seed, normalised=True)
-                for i, row in enumerate(cases[case]):
-                    yield {
-                        "image": quantise(images[i]),
-                        "label": labels[i],
-                        "case": f"syn{copy}_{case}".encode(),
-                        "slice": source.rows[row][1],
-                    }
-                progress.update(len(labels))
+    with tqdm(total=len(source), desc="Rendering", unit="slice") as progress:
+        for case in in_drawn_order(cases, f"{options.seed}/{copy}"):
+            # The same for every case and copy: what is drawn depends on both.
+            seed = zlib.crc32(f"{options.seed}/{copy}/{case}".encode()) >> 1
+            labels = np.asarray(source.label[cases[case]])
+            labels = _warped(labels, PRESETS[options.warp], seed, whole_cases)
+            images = generator.generate(labels, seed=seed, normalised=True)
+            for i, row in enumerate(cases[case]):
+                yield {
+                    "image": quantise(images[i]),
+                    "label": labels[i],
+                    "case": f"syn{copy}_{case}".encode(),
+                    "slice": source.rows[row][1],
+                }
+            progress.update(len(labels))
 
 
 def _warped(labels, augment, seed, whole_case, batch_size=16):

@@ -13,8 +13,9 @@ from jaxsyn import storage
 from jaxsyn.metrics.segmentation import SegmentationMetrics
 from jaxsyn.metrics.segmentation_table import Cell, Table, Unit
 
-# By row, by seed, then for each tested step: the units of all cases.
+# By row, by seed, then for each tested step: the units of all cases, or the loss.
 Results = Mapping[str, Mapping[int, Sequence[Sequence[Unit]]]]
+Losses = Mapping[str, Mapping[int, Sequence[float]]]
 Paper = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
@@ -49,7 +50,7 @@ class Comparison:
     """All rows beside each other, and what the paper printed.
 
     Attributes:
-      entries: By row, region and metric.
+      entries: By row, region and metric; a loss is of the region "", which is none.
       paper: The paper's values by row, region and metric.
       results: What they were made of.
       example: A table of one U-Net, for the conventions it states.
@@ -62,7 +63,11 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, results: Results, measure: SegmentationMetrics, paper: Paper
+        cls,
+        results: Results,
+        measure: SegmentationMetrics,
+        paper: Paper,
+        losses: Losses | None = None,
     ) -> "Comparison":
         """Summarises what was found of each row's U-Nets."""
         entries, table = {}, None
@@ -80,6 +85,9 @@ class Comparison:
                 }
                 for region in table.cells
             }
+            if losses:
+                looks = [map(_cell_of_loss, some) for some in losses[row].values()]
+                entries[row][""] = {"loss": _entry([*map(list, looks)])}
         return cls(entries=entries, paper=paper, results=results, example=table)
 
     def format(self, about: Sequence[str] = ()) -> str:
@@ -89,7 +97,7 @@ class Comparison:
             for region, metrics in next(iter(self.entries.values())).items()
             for metric in metrics
         ]
-        head = ["trained on", *(f"{region} {metric}" for region, metric in columns)]
+        head = ["trained on", *(" ".join(column).strip() for column in columns)]
         lines = [_line(head), _line(["---"] * len(head))]
         for row, regions in self.entries.items():
             lines.append(_line([row, *(regions[r][m] for r, m in columns)]))
@@ -99,10 +107,12 @@ class Comparison:
         return "\n".join([*lines, "", *about, *self._conventions()])
 
     def save(self, folder: Path, about: Sequence[str] = ()) -> None:
-        """Writes table.md, and table and cases as .csv and .jsonl."""
+        """Writes table.md, table and cases as .csv and .jsonl, and notes.json."""
         _write(folder / "table.md", f"{self.format(about)}\n")
         write_rows(folder, "table", self._summary_rows())
         write_rows(folder, "cases", self._case_rows())
+        notes = [*about, *self._conventions()]
+        _write(folder / "notes.json", json.dumps(notes, indent=1))
 
     def _conventions(self) -> list[str]:
         every = [
@@ -168,6 +178,10 @@ def _entry(seeds: Sequence[Sequence[Cell]]) -> Entry:
         decided=max(cell.decided for cell in cells),
         undefined=max(cell.undefined for cell in cells),
     )
+
+
+def _cell_of_loss(loss):
+    return Cell(mean=loss, sd=math.nan, n=1, decided=0, undefined=0)
 
 
 def _mean(values):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from jaxsyn.data.cache import Cache
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.prepare import prepare
 from jaxsyn.data.preprocess import PrepareSettings
+from jaxsyn.data.splits import slice_name
 from jaxsyn.data.subset import Subset, holding, of_patients
 from jaxsyn.errors import DataError, UsageError
 from toy_cases import write_cases
@@ -80,12 +83,44 @@ def test_a_training_takes_the_patients_asked_for(tmp_path):
         out_dir=tmp_path / "out",
         jobs=1,
     )
-    everything = DataSettings(source="brats").slices_of(prepared, "train")
-    few = DataSettings(source="brats", patients=2).slices_of(prepared, "train")
+    data = DataSettings(source="brats")
+    everything = data.slices_of(prepared, "train")
+    few = data.slices_of(prepared.of_patients(2), "train")
     assert len({case for case, _ in few.rows}) == 2
-    blocks = DataSettings(source="brats", patients=2).slices_of(prepared, "train", 2)
+    blocks = data.slices_of(prepared.of_patients(2), "train", 2)
     assert {case for case, _ in blocks.rows} == {case for case, _ in few.rows}
     place = everything.rows.index(few.rows[-1])
     np.testing.assert_array_equal(
         few.image[np.array([len(few) - 1])], everything.image[[place]]
     )
+
+
+@pytest.mark.parametrize("split", ["patient", "slice"])
+def test_a_set_of_fewer_patients_is_as_if_there_were_no_others(tmp_path, split):
+    data = DataSettings.from_config(
+        {
+            "source": "brats",
+            "source_dir": str(write_cases(tmp_path / "in", 4)),
+            "patients": 2,
+            "jobs": 1,
+            "prepare": {
+                "image_size": 16,
+                "fractions": (0.75, 0.0, 0.25),
+                "split": split,
+            },
+        }
+    )
+    few = data.open(tmp_path / "out")
+    whole = dataclasses.replace(data, patients=0).open(tmp_path / "out")
+    assert few.path == whole.path and few.key != whole.key
+    rows = few.cache("train").rows
+    assert {case for case, _ in rows} < {case for case, _ in whole.cache("train").rows}
+    assert few.cache("test").rows == whole.cache("test").rows
+    named = {
+        slice_name(*row) if split == "slice" else few.patient_of[row[0]] for row in rows
+    }
+    assert set(few.split.parts["train"]) == named
+    assert few.split.parts["test"] == whole.split.parts["test"]
+    assert few.cache("train").label.shape == (len(rows), 16, 16)
+    with pytest.raises(DataError, match="9 patients are wanted"):
+        whole.of_patients(9)

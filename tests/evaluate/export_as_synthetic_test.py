@@ -40,7 +40,7 @@ def test_its_cases_are_prepared_as_the_real_ones(made):
     agree = np.asarray(cache.label[rows_of]) == np.asarray(real.label[: len(rows_of)])
     assert agree.mean() > 0.95
     row = rows.Row(name="both", synthetic=2.0)
-    slices = rows.training_slices(row, prepared, cache)
+    slices = rows.training_slices(row, prepared, [cache])
     assert len(slices) == len(real) + len(cache)
 
 
@@ -49,7 +49,7 @@ def test_more_cases_than_there_are(made):
     cache = synthetic.of_export(export, data, folder / "prepared").cache("train")
     row = rows.Row(name="many", synthetic=5.0)
     with pytest.raises(DataError, match="wants 5 synthetic cases; there are 2"):
-        rows.training_slices(row, prepared, cache)
+        rows.training_slices(row, prepared, [cache])
 
 
 def test_a_test_patient_behind_it(made):

@@ -11,15 +11,18 @@ from jaxsyn import train
 from jaxsyn.data import nifti
 from jaxsyn.data.cache import Cache
 from jaxsyn.data.prepared import PreparedSet
+from jaxsyn.data.preprocess import dequantise
 from jaxsyn.engine import loop
 from jaxsyn.engine.interrupt import Preempted
 from jaxsyn.errors import CheckpointError, DataError, UsageError
-from jaxsyn.evaluate import image_quality, judge, rows, scoring
+from jaxsyn.evaluate import image_quality, judge, scoring
+from jaxsyn.evaluate import rows as rows_lib
 from jaxsyn.evaluate import segment as segment_job
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.synthesis.generator import Generator
 
 FRACTIONS = (0.4, 0.2, 0.4)
+MUL, ADD = np.multiply, np.add
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +109,10 @@ def test_what_rows_are_trained_on(filled, folder):
     prepared = made.data.open(folder / "prepared")
     rendered, _ = made._synthetic(prepared)
     real = prepared.cache("train")
-    assert len(rendered) == 2 * len(real)
+    assert [len(copy) for copy in rendered] == 2 * [len(real)]
     lengths = {}
     for row in made.rows:
-        slices = rows.training_slices(row, prepared, rendered)
+        slices = rows_lib.training_slices(row, prepared, rendered)
         synthetic = sum(case.startswith("syn") for case, _ in slices.rows)
         patients = {c for c, _ in slices.rows if not c.startswith("syn")}
         lengths[row.name] = len(slices) - synthetic, len(patients)
@@ -122,17 +125,20 @@ def test_what_rows_are_trained_on(filled, folder):
 
 def test_synthetic_slices_are_warped_maps_and_their_images(filled, folder):
     workdir, config = filled
-    (path,) = workdir.glob("synthetic-*")
-    rendered = Cache.open(path)
+    rendered = [Cache.open(path) for path in workdir.glob("synthetic-*")]
+    assert len(rendered) == 2
     prepared = PreparedSet.open(next((folder / "prepared").glob("brats-*")))
-    assert set(np.unique(rendered.label)) <= set(range(len(prepared.spec.labels)))
-    assert rendered.image.std() > 0
-    copies = {}
-    for i, (case, index) in enumerate(rendered.rows):
-        copies.setdefault((case.split("_", 1)[1], index), []).append(i)
-    maps = [rendered.label[places] for places in copies.values()]
-    assert all(len(each) == 2 for each in maps)
-    assert np.mean([np.array_equal(*each) for each in maps]) < 0.5
+    one, other = (
+        {
+            (case.split("_", 1)[1], index): copy.label[i]
+            for i, (case, index) in enumerate(copy.rows)
+        }
+        for copy in rendered
+    )
+    assert all(copy.label.max() < len(prepared.spec.labels) for copy in rendered)
+    assert all(copy.image.std() > 0 for copy in rendered)
+    assert one.keys() == other.keys()
+    assert np.mean([np.array_equal(one[key], other[key]) for key in one]) < 0.5
 
 
 def test_a_finished_table_trains_nothing(filled, monkeypatch, capsys):
@@ -142,6 +148,58 @@ def test_a_finished_table_trains_nothing(filled, monkeypatch, capsys):
     judge.run(config, workdir)
     assert (workdir / "table.md").read_bytes() == before
     assert "| both |" in capsys.readouterr().out
+
+
+def test_a_judge_of_one_patient_sees_no_other(folder, generator):
+    rows = (
+        {"name": "few", "patients": 0, "synthetic_cases": 1, "augment": "classical"},
+        {"name": "balanced", "synthetic_cases": 2},
+    )
+    config = config_of(folder, generator, rows=rows, class_weights="balanced_real")
+    config.data.patients = 1
+    config.synthetic.dir = str(folder / "shared")
+    judge.run(config, folder / "alone")
+    made = judge.Judge.from_config(config.to_dict(), folder / "alone")
+    prepared = made.data.open(folder / "prepared")
+    (patient,) = prepared.split.parts["train"]
+    (case,) = [c for c, whose in prepared.patient_of.items() if whose == patient]
+    rendered, _ = made._synthetic(prepared)
+    assert [{c for c, _ in copy.rows} for copy in rendered] == [
+        {f"syn0_{case}"},
+        {f"syn1_{case}"},
+    ]
+    real = Cache.open(prepared.path / "cache/train")
+    share = [c for c, _ in real.rows].count(case)
+    assert {len(copy) for copy in rendered} == {share} and share < len(real)
+    slices = rows_lib.training_slices(made.rows[1], prepared, rendered)
+    assert [c for c, _ in slices.rows] == share * [case] + [
+        f"syn{copy}_{case}" for copy in range(2) for _ in range(share)
+    ]
+    # The weights are those of this patient.
+    counts = np.bincount(
+        np.concatenate(
+            [real.label[i].ravel() for i, (c, _) in enumerate(real.rows) if c == case]
+        ),
+        minlength=5,
+    )
+    of_class = counts[:4] + [counts[4], 0, 0, 0]
+    system = made._system(made.rows[1], prepared, slices)
+    np.testing.assert_allclose(
+        system["class_weights"], of_class.sum() / 4 / of_class, rtol=1e-5
+    )
+    # Another judge finds what was rendered; one of other patients does not.
+    before = {p: p.stat().st_mtime_ns for p in (folder / "shared").rglob("*.npy")}
+    assert len(before) == 4
+    judge.run(config.copy_and_resolve_references(), folder / "alone-too")
+    config.data.patients = 2
+    judge.run(config, folder / "two")
+    after = {p: p.stat().st_mtime_ns for p in (folder / "shared").rglob("*.npy")}
+    assert before.items() < after.items() and len(after) == 6
+    recipes = [
+        json.loads((folder / name / "cells/few-0/config.json").read_text())
+        for name in ("alone", "two")
+    ]
+    assert recipes[0]["data"] != recipes[1]["data"]
 
 
 def test_fine_tuning_starts_from_the_other_rows_weights(filled):
@@ -208,6 +266,7 @@ def test_a_generator_of_other_images_is_refused(folder, generator):
     ("parts", "words"),
     [
         ({"rows": ({"name": "a", "synthetic": 1.0},)}, "no generator is given"),
+        ({"rows": ({"name": "a", "synthetic_cases": 3},)}, "no generator is given"),
         ({"rows": ({"name": "a", "patients": 0},)}, "nothing to be trained on"),
         ({"rows": ({"name": "a", "augment": "clasical"},)}, "augment='clasical'"),
         ({"rows": ({"name": "a"}, {"name": "a"})}, "Rows share a name: a, a"),
@@ -313,6 +372,69 @@ def test_one_seed_of_balanced_weights_averaged_over_the_last_looks(folder):
     assert result["tested_steps"] == [3, 4]
     cases = rows_of(folder / "last/cases.csv")
     assert {r["look"] for r in cases} == {"0", "1"}
+
+
+def test_merged_classes_and_the_loss_of_the_test_part(folder, generator):
+    rows = (
+        {"name": "real"},
+        {"name": "synthetic", "patients": 0, "synthetic": 1.0},
+    )
+    config = config_of(folder, generator, rows=rows, class_weights="balanced")
+    config.merge = {"tumour": ("necrotic", "oedema", "enhancing")}
+    config.metrics.regions = {"T": ("tumour",)}
+    config.metrics.loss = True
+    config.system.loss = "weighted_dice"
+    config.selection = {"by": "mean_last", "looks": 2, "last": 2}
+    judge.run(config, folder / "merged")
+    cell = folder / "merged/cells/real-0"
+    result = json.loads((cell / "result.json").read_text())
+    assert result["tested_steps"] == [2, 4] and [*result["losses"]] == ["2", "4"]
+    # The loss again, of the probabilities: what is tested last is kept.
+    segmenter = Segmenter.load(cell)
+    made = judge.Judge.from_config(config.to_dict(), folder / "merged")
+    prepared = made.data.open(folder / "prepared")
+    test = prepared.cache("test")
+    images, labels = dequantise(np.asarray(test.image)), np.asarray(test.label)
+    p = segmenter.probabilities(images).astype(float)
+    assert p.shape[-1] == 2
+    y = np.stack([~np.isin(labels, (1, 2, 3)), np.isin(labels, (1, 2, 3))], -1)
+    train = np.asarray(prepared.cache("train").label)
+    share = np.isin(train, (1, 2, 3)).mean()
+    weights = np.array([1 / (1 - share), 1 / share]) / 2
+    losses, sizes = [], []
+    for start in range(0, len(y), 4):
+        some = slice(start, start + 4)
+        both, either = ((f(y[some], p[some])).sum((0, 1, 2)) for f in (MUL, ADD))
+        losses.append(1 - 2 * (weights @ both) / (weights @ either))
+        sizes.append(len(y[some]))
+    expected = np.average(losses, weights=sizes)
+    np.testing.assert_allclose(result["losses"]["4"], expected, rtol=1e-4)
+    found = segmenter.segment(images)
+    assert {*np.unique(found)} <= {0, 1}
+    # So is the Dice of all of the tumour.
+    for r in rows_of(folder / "merged/cases.csv"):
+        if (r["row"], r["look"], r["metric"]) == ("real", "1", "dice"):
+            own = [i for i, (case, _) in enumerate(test.rows) if case == r["case"]]
+            both = np.count_nonzero((found[own] == 1) & y[own, ..., 1])
+            either = np.count_nonzero(found[own]) + np.count_nonzero(y[own, ..., 1])
+            np.testing.assert_allclose(float(r["value"]), 2 * both / either)
+    table = rows_of(folder / "merged/table.csv")
+    found = {r["row"]: float(r["mean"]) for r in table if r["metric"] == "loss"}
+    mean = np.mean([*result["losses"].values()])
+    np.testing.assert_allclose(found["real"], mean)
+    head, _, line, *_ = (folder / "merged/table.md").read_text().splitlines()
+    assert head == "| trained on | T dice | T sensitivity | loss |"
+    assert line.endswith(f" {mean:.4g} |")
+
+
+def test_classes_that_there_are_not(folder, tmp_path):
+    config = config_of(folder, rows=({"name": "a"},))
+    config.merge = {"tumour": ("necrotic", "oedema", "enhancing")}
+    with pytest.raises(UsageError, match="No class 'enhancing' is segmented"):
+        judge.run(config, tmp_path / "region")  # Regions name it still.
+    config.merge = {"tumour": ("edema",)}
+    with pytest.raises(UsageError, match="No label 'edema'"):
+        judge.run(config, tmp_path / "label")
 
 
 @pytest.fixture(scope="module")

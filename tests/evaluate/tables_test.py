@@ -68,6 +68,21 @@ def test_the_paper_stands_below_its_row(table):
     assert "convention 'nan'" in lines[-1] and "About." in lines
 
 
+def test_a_loss_is_a_column_of_no_region(tmp_path):
+    results = {"row": {3: [units(4), units(2)], 5: [units(4), units(4)]}}
+    losses = {"row": {3: [0.2, 0.4], 5: [0.5, 0.7]}}
+    made = Comparison.of(results, MEASURE, {"row": {"": {"loss": 0.4}}}, losses)
+    lines = made.format().splitlines()
+    assert lines[0] == "| trained on | A dice | B dice | loss |"
+    # Of looks 0.3 and 0.6; 0.3 / sqrt(2) between seeds.
+    assert lines[2].endswith("| 0.45 ± 0.212 |")
+    assert lines[3] == "| *row, in the paper* |  |  | 0.4 |"
+    made.save(tmp_path)
+    *_, last = [json.loads(x) for x in (tmp_path / "table.jsonl").open()]
+    assert (last["region"], last["metric"], last["n"]) == ("", "loss", 1)
+    np.testing.assert_allclose(last["mean"], 0.45)
+
+
 def test_files_hold_no_nan(table, tmp_path):
     table.save(tmp_path)
     for line in (tmp_path / "cases.jsonl").read_text().splitlines():
