@@ -9,7 +9,7 @@ Words after a colon are those of configs/synthesize_brats.py, and
 
 Which labels are lesions is known for the papers' sets; for your own, name them where a
 filter or manipulation asks for it: --config.filters.lesions, --config.filters.brain,
---config.masks.manipulation.lesion.
+--config.masks.manipulation.lesion, --config.masks.transplantation.lesion.
 """
 
 from configs import common, datasets, synthesize_brats
@@ -31,6 +31,7 @@ def get_config(arg=None):
         common.shrink_data(config)
     lesions = datasets.DATA[name].lesions
     config.filters.lesions = lesions
-    if "lesion" in config.masks.manipulation:
-        config.masks.manipulation.lesion = lesions
+    for how in (config.masks.manipulation, config.masks.transplantation):
+        if "lesion" in how:
+            how.lesion = lesions
     return config

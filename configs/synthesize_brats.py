@@ -8,8 +8,10 @@ prepared and divided as for that training.
 
 Words after a colon, separated by commas:
     masks=real      patients' label maps as they are; manipulated: with another lesion;
-                    injected: with one that --config.masks.generator draws in 3D;
-                    generated: drawn slice by slice by --config.masks.generator
+                    transplanted: with one of the segmentations, without images, in
+                    --config.masks.donors.source_dir; injected: with one that
+                    --config.masks.generator draws in 3D; generated: drawn slice by
+                    slice by --config.masks.generator
     format=brats    or nifti, or nnunet
     runlocal        on a small phantom
 """
@@ -37,12 +39,22 @@ def get_config(arg=None):
             "options": {},  # Of that generator's system, e.g. {"truncation": 0.7}.
             "manipulation": {},
             "injection": {},
+            "transplantation": {},
+            "donors": {},  # A data configuration: lesions are taken from there,
+            "brains": {},  # and put in here, if not into config.data's brains.
             "slices": 155,
             "most_draws": 10,
         }
     )
     if words.masks == "manipulated":
         config.masks.manipulation.lesion = common.TUMOUR
+    if words.masks == "transplanted":
+        # Where BraTS' brains are in its images, for --config.masks.brains of others.
+        config.masks.transplantation = {
+            "lesion": common.TUMOUR,
+            "middle_mm": (-6.0, 9.0, 0.0),
+        }
+        config.masks.donors = donors()
     if words.masks == "injected":
         config.masks.injection.parenchyma = ("brain",)
     config.filters = ConfigDict(
@@ -62,6 +74,17 @@ def get_config(arg=None):
         del config.export.dataset
     if words.runlocal:
         common.shrink_data(config)
+        if words.masks == "transplanted":
+            common.shrink_data(ConfigDict({"data": config.masks.donors}))
         config.cases = 2
         config.masks.slices = 8
+    return config
+
+
+def donors() -> ConfigDict:
+    """Segmentations of BraTS without images; all of them, and all of their lesions."""
+    config = common.brats()
+    del config.augment
+    config.source = "label_maps"
+    config.prepare.update({"min_foreground": 1e-9, "fractions": (1.0, 0.0, 0.0)})
     return config

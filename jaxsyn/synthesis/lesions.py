@@ -3,9 +3,10 @@
 The manipulations are those of paper 002 (Guo et al. 2020,
 https://arxiv.org/abs/2006.14761, figure 3), which leaves their details open; the
 injection is that of paper 004 (Platscher et al. 2020,
-https://arxiv.org/abs/2010.02745, section II D). Label maps are images [H, W] or volumes
-[D, H, W] of indices into a spec's labels, as prepared sets hold them: index 0 is what
-lies outside the brain. Distances are in pixels. Everything random comes from a given
+https://arxiv.org/abs/2010.02745, section II D); the transplantation is of none of the
+papers. Label maps are images [H, W] or volumes [D, H, W] of indices into a spec's
+labels, as prepared sets hold them: index 0 is what lies outside the brain. Distances
+are in pixels, unless they are said to be in mm. Everything random comes from a given
 generator of random numbers.
 """
 
@@ -20,6 +21,7 @@ from jaxsyn.errors import DataError, UsageError
 from jaxsyn.spec import DataSpec
 
 KINDS = ("mirror", "grow", "shrink", "move", "replace")
+ALIGNMENTS = ("image", "brain")
 
 
 class InjectionError(DataError):
@@ -90,7 +92,7 @@ class Manipulation:
           DataError: The shapes or values do not fit, or a lesion that leaves its place
             fills the brain, so that nothing is known of what is under it.
         """
-        lesion, keep = self._indices(spec)
+        lesion, keep = _indices(self.lesion, self.keep, spec)
         _check(labels, spec, labels.shape, "labels")
         if other is not None:
             _check(other, spec, labels.shape, "other")
@@ -132,19 +134,6 @@ class Manipulation:
             return ndimage.shift(old, by, order=0)
         factor = self.grow_to if kind == "grow" else self.shrink_to
         return _resized(old, free, factor, rng)
-
-    def _indices(self, spec):
-        """Indices of the lesion's labels and of those that are kept."""
-        lesion, keep = (
-            tuple(spec.label_index(name) for name in names)
-            for names in (self.lesion, self.keep)
-        )
-        if not lesion or 0 in lesion or set(lesion) & set(keep):
-            raise UsageError(
-                f"lesion={self.lesion} with keep={self.keep} makes no sense.",
-                hint="Name one or more lesion labels, neither the background nor kept.",
-            )
-        return lesion, keep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,6 +188,99 @@ class Injection:
             f" {', '.join(self.parenchyma)}.",
             hint="Train the lesion generator longer, or lower min_voxels.",
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Transplantation:
+    """How the lesions of other patients are put into brains, in the place of their own.
+
+    A lesion keeps its size and shape in millimetres, and what lies outside the brain is
+    cut off. As in `Manipulation`, what the brain's own uncovers takes the label of the
+    nearest tissue.
+
+    Attributes:
+      lesion: Names of the labels that make up a lesion.
+      keep: Names of labels that no lesion ever covers.
+      align: What lies on each other: the middles of the `image`s, as is right where all
+        are in one space, as BraTS is; or of the `brain`s.
+      middle_mm: Where a brain is that donors' label maps do not show: slices, rows and
+        columns from the middle of their image to that of the box around the brain.
+      mirror: Chance that a lesion changes sides, left to right in the slices.
+      shift_mm: How far it is shifted at most, along each axis by itself.
+      min_voxels: Least size of a lesion, counted where it covers the brain.
+      most_draws: How many lesions are tried before a brain is given up.
+    """
+
+    lesion: tuple[str, ...]
+    keep: tuple[str, ...] = ()
+    align: str = "image"
+    middle_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    mirror: float = 0.5
+    shift_mm: float = 0.0
+    min_voxels: int = 20
+    most_draws: int = 20
+
+    def __post_init__(self):
+        if self.align not in ALIGNMENTS:
+            known = [*ALIGNMENTS]
+            raise settings.unknown(f"align={self.align!r}", self.align, known)
+        least = min(self.shift_mm, self.min_voxels - 1, self.most_draws - 1)
+        if not 0 <= self.mirror <= 1 or least < 0 or len(self.middle_mm) != 3:
+            raise UsageError(
+                f"{self} makes no sense.",
+                hint="mirror is a chance, shift_mm 0 or more, min_voxels and most_draws"
+                " 1 or more, and middle_mm three numbers.",
+            )
+
+    def apply(
+        self,
+        labels: np.ndarray,
+        draw: Callable[[int], np.ndarray],
+        spec: DataSpec,
+    ) -> np.ndarray:
+        """Exchanges the lesion of a label map for the first that is large enough.
+
+        Args:
+          labels: The label map, with a lesion or without.
+          draw: Gives the lesion of attempt 0, 1, ...: a label map of the same shape
+            that is 0 where there is none.
+          spec: What the indices of both mean.
+
+        Returns:
+          A new label map of the same shape and dtype.
+
+        Raises:
+          InjectionError: None was large enough.
+          UsageError: A label is unknown, the background, or both lesion and kept.
+          DataError: Shapes or values do not fit, or the own lesion fills the brain, so
+            that nothing is known of what is under it.
+        """
+        lesion, keep = _indices(self.lesion, self.keep, spec)
+        _check(labels, spec, labels.shape, "labels")
+        old = np.where(np.isin(labels, lesion), labels, 0)
+        free = ~np.isin(labels, (0, *keep))
+        for attempt in range(self.most_draws):
+            drawn = draw(attempt)
+            _check(drawn, spec, labels.shape, "lesion")
+            new = np.where(free, drawn, 0)
+            if np.count_nonzero(new) >= self.min_voxels:
+                return _exchanged(labels, old, new, free).astype(labels.dtype)
+        raise InjectionError(
+            f"None of {self.most_draws} lesions has {self.min_voxels} voxels or more in"
+            " the brain.",
+            hint="Align them another way, or lower min_voxels.",
+        )
+
+
+def _indices(lesion, keep, spec):
+    """Indices of a lesion's labels and of those that are kept."""
+    indices, kept = (tuple(map(spec.label_index, names)) for names in (lesion, keep))
+    if not indices or 0 in indices or set(indices) & set(kept):
+        raise UsageError(
+            f"lesion={lesion} with keep={keep} makes no sense.",
+            hint="Name one or more lesion labels, neither the background nor kept.",
+        )
+    return indices, kept
 
 
 def _exchanged(brain, old, new, free):

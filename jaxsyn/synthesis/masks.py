@@ -6,23 +6,24 @@ and configuration.
 
 from collections.abc import Mapping
 import dataclasses
-import itertools
+from pathlib import Path
 from typing import Any, Protocol
-import zlib
 
 import numpy as np
 
 from jaxsyn import settings
+from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.prepared import PreparedSet
-from jaxsyn.data.splits import in_drawn_order
 from jaxsyn.errors import DataError, UsageError
 from jaxsyn.synthesis.cases import SyntheticCase, plain_info
 from jaxsyn.synthesis.fitting import check_fits
 from jaxsyn.synthesis.generator import Generator
-from jaxsyn.synthesis.lesions import KINDS, Injection, Manipulation
+from jaxsyn.synthesis.lesions import KINDS, Injection, Manipulation, Transplantation
+from jaxsyn.synthesis.real_masks import RealMasks, case_name, rng_of, seed_of
 from jaxsyn.synthesis.sieve import FilterSettings, Sieve
+from jaxsyn.synthesis.transplanted import TransplantedMasks
 
-SOURCES = ["real", "manipulated", "injected", "generated"]
+SOURCES = ["real", "manipulated", "transplanted", "injected", "generated"]
 
 
 class MaskSource(Protocol):
@@ -50,15 +51,21 @@ class MaskSettings:
 
     Attributes:
       kind: `real`: patients' own. `manipulated`: with another lesion, see
-        `lesions.Manipulation`. `injected`: with a lesion drawn in 3D, see
+        `lesions.Manipulation`. `transplanted`: with another data set's, see
+        `lesions.Transplantation`. `injected`: with a lesion drawn in 3D, see
         `lesions.Injection`. `generated`: slices drawn one by one.
-      part: Whose label maps are used, or compared with.
+      part: Whose label maps are used, of donors and brains too, or compared with.
       generator: The workdir of a training: of lesion volumes if `injected`, of label
         maps if `generated`.
       folder: Which of its checkpoints: `checkpoints`, or `best`.
       options: Of that generator's system, where they differ from the training's.
       manipulation: Fields of `lesions.Manipulation`.
       injection: Fields of `lesions.Injection`.
+      transplantation: Fields of `lesions.Transplantation`.
+      donors: Of these transplantations, a whole data configuration like config.data:
+        whose cases' lesions, matched by the names of labels. Brains are not needed.
+      brains: The same of the cases they are put into; none: those of config.data.
+        Labels that config.data does not have become its derived one, the brain.
       slices: How many a generated case has.
       most_draws: How often a case's slices are drawn before it is given up, as a
         multiple of their number.
@@ -71,6 +78,9 @@ class MaskSettings:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     manipulation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     injection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    transplantation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    donors: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    brains: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     slices: int = 155
     most_draws: int = 10
 
@@ -86,9 +96,21 @@ class MaskSettings:
                 hint="Label maps that are generated or injected need the workdir of a"
                 " training; others need none.",
             )
+        transplanted = self.kind == "transplanted"
+        if transplanted != bool(self.donors) or (self.brains and not transplanted):
+            raise UsageError(
+                f"config.masks.kind is {self.kind!r} and config.masks.donors are"
+                f" {'' if self.donors else 'not '}given.",
+                hint="Lesions that are transplanted need donors, a data configuration,"
+                " and may have brains; others need neither.",
+            )
 
     def build(
-        self, prepared: PreparedSet, seed: int, filters: FilterSettings
+        self,
+        prepared: PreparedSet,
+        seed: int,
+        filters: FilterSettings,
+        prepared_dir: Path,
     ) -> MaskSource:
         """The source that the settings describe.
 
@@ -96,6 +118,7 @@ class MaskSettings:
           prepared: The real set.
           seed: Which cases.
           filters: What generated slices have to pass.
+          prepared_dir: Where donors and brains are prepared.
 
         Raises:
           UsageError: An option is unknown, the generator has other labels, or there
@@ -113,6 +136,13 @@ class MaskSettings:
             where = "config.masks.manipulation"
             how = settings.build(Manipulation, self.manipulation, where)
             return ManipulatedMasks(real, how)
+        if self.kind == "transplanted":
+            where = "config.masks.transplantation"
+            how = settings.build(Transplantation, self.transplantation, where)
+            donors = self._masks("donors", seed, prepared_dir)
+            if self.brains:
+                real = self._masks("brains", seed, prepared_dir)
+            return TransplantedMasks(real, donors, prepared.spec, how)
         generator = Generator.load(
             self.generator, folder=self.folder, options=self.options
         )
@@ -131,44 +161,11 @@ class MaskSettings:
             seed=seed,
         )
 
-
-class RealMasks:
-    """Label maps as they are, of one patient after another.
-
-    Attributes:
-      prepared: The set they are from.
-      seed: Decides their order.
-    """
-
-    generator = sieve = None
-
-    def __init__(self, prepared: PreparedSet, part: str, seed: int):
-        """Takes those of a part."""
-        self.prepared, self.seed = prepared, seed
-        self._cache = prepared.cache(part)
-        places = range(len(self._cache))
-        self._places = {
-            case: np.array(list(group))
-            for case, group in itertools.groupby(
-                places, key=lambda i: self._cache.rows[i][0]
-            )
-        }
-        self._order = in_drawn_order(self._places, f"{seed}/masks")
-
-    def draw(self, number: int) -> SyntheticCase:
-        """The label map of the patient whose turn it is."""
-        case = self._order[number % len(self._order)]
-        info = self.prepared.cases[case]
-        return SyntheticCase(
-            name=case_name(number),
-            label=np.asarray(self._cache.label[self._places[case]]),
-            info=dataclasses.replace(info, kept=self._kept(case)),
-            lineage={"labels": case, "patients": [info.patient]},
-        )
-
-    def _kept(self, case):
-        """Slices of a case in this part: all there are, unless divided by slice."""
-        return tuple(self._cache.rows[i][1] for i in self._places[case])
+    def _masks(self, whose, seed, prepared_dir):
+        """The label maps of another data set."""
+        where = f"config.masks.{whose}"
+        data = DataSettings.from_config(getattr(self, whose), where)
+        return RealMasks(data.open(prepared_dir), self.part, seed)
 
 
 class ManipulatedMasks:
@@ -295,21 +292,6 @@ class GeneratedMasks:
             },
             image=made.get("image"),
         )
-
-
-def case_name(number: int) -> str:
-    """The name of a synthetic case."""
-    return f"syn_{number:04d}"
-
-
-def seed_of(seed: int, number: int) -> int:
-    """A seed for one case, which depends on no other."""
-    return zlib.crc32(f"{seed}/{number}".encode()) >> 1
-
-
-def rng_of(seed: int, number: int) -> np.random.Generator:
-    """Random numbers for one case."""
-    return np.random.default_rng([seed, number])
 
 
 def placed(lesion: np.ndarray, depth: int, rng: np.random.Generator) -> np.ndarray:

@@ -88,9 +88,10 @@ def run(config: Any, workdir: Path) -> None:
     chosen = settings.build(FilterSettings, job.filters, "config.filters")
     out = settings.build(ExportSettings, job.export, "config.export")
     export.check_new(workdir)
-    prepared = data.open(workdir.parent / "prepared")
+    prepared_dir = workdir.parent / "prepared"
+    prepared = data.open(prepared_dir)
     layout = export.layout(out.format, workdir, prepared, out.dataset)
-    source = how.build(prepared, job.seed, chosen)
+    source = how.build(prepared, job.seed, chosen, prepared_dir)
     renderer = _renderer(job, source, prepared)
     workdir_lib.claim(workdir, config)
     stripped = prepared.settings.get("foreground", "nonzero") == "nonzero"
@@ -104,7 +105,7 @@ def run(config: Any, workdir: Path) -> None:
             f"None of {job.cases} cases could be made.",
             hint=f"The reasons are in {workdir / 'lineage'}.",
         )
-    folder = data.find_source_dir(workdir.parent / "prepared")
+    folder = data.find_source_dir(prepared_dir)
     layout.finish(prepared, sources.load(data.source), folder, made)
     manifest = exporter.finish(_about(source, renderer, exporter))
     print(f"{len(made)} cases, {len(exporter.done) - len(made)} left out.")

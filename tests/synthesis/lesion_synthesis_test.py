@@ -10,6 +10,7 @@ from jaxsyn.synthesis.lesions import (
     Injection,
     InjectionError,
     Manipulation,
+    Transplantation,
 )
 
 SPEC = brats_spec()
@@ -282,3 +283,53 @@ def test_an_anatomy_is_given_up_after_the_last_draw():
 def test_what_is_drawn_has_the_anatomys_shape():
     with pytest.raises(DataError, match=r"lesion has the shape \(10, 10\)"):
         INJECTION.apply(ANATOMY, lambda _: np.ones((10, 10), int), SPEC)
+
+
+def test_another_lesion_takes_the_place_of_the_own():
+    # The tissues are 1 and 4; the own lesion is between them.
+    labels = row(0, 1, 1, OEDEMA, OEDEMA, 4, 4, 4, 0)
+    drawn = row(3, 0, 0, 0, 0, 0, 3, 2, 2)
+    how = Transplantation(lesion=("oedema", "enhancing"), min_voxels=2)
+    made = how.apply(labels, lambda _: drawn, SPEC)
+    np.testing.assert_array_equal(made, row(0, 1, 1, 1, 4, 4, 3, 2, 0))
+    assert made.dtype == np.uint8
+    kept = Transplantation(lesion=("oedema",), keep=("brain",), min_voxels=1)
+    drawn = row(2, 0, 0, 0, 2, 2, 2, 2, 2)
+    made = kept.apply(labels, lambda _: drawn, SPEC)
+    np.testing.assert_array_equal(made, row(0, 1, 1, 1, OEDEMA, 4, 4, 4, 0))
+
+
+def test_lesions_are_drawn_until_one_is_large_enough_in_the_brain():
+    labels, attempts = row(0, BRAIN, BRAIN, BRAIN, 0), []
+    drawn = row(2, 2, 0, 0, 2), row(2, 0, 0, 2, 2), row(0, 0, 2, 2, 2)
+
+    def draw(attempt):
+        attempts.append(attempt)
+        return drawn[attempt % 3]
+
+    how = Transplantation(lesion=TUMOUR, min_voxels=2, most_draws=3)
+    made = how.apply(labels, draw, SPEC)
+    np.testing.assert_array_equal(made, row(0, BRAIN, OEDEMA, OEDEMA, 0))
+    assert attempts == [0, 1, 2]
+    few = Transplantation(lesion=TUMOUR, min_voxels=2, most_draws=2)
+    with pytest.raises(InjectionError, match="None of 2 lesions has 2 voxels"):
+        few.apply(labels, draw, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"align": "brains"}, "align='brains'"),
+        ({"mirror": 1.5}, "mirror=1.5"),
+        ({"middle_mm": (1.0,)}, r"middle_mm=\(1.0,\)"),
+        ({"shift_mm": -1.0}, "shift_mm=-1.0"),
+        ({"min_voxels": 0}, "min_voxels=0"),
+        ({"most_draws": 0}, "most_draws=0"),
+        ({"keep": ("oedema",)}, "makes no sense"),
+        ({"lesion": ("edema",)}, "No label 'edema'"),
+    ],
+)
+def test_transplantations_that_make_no_sense(options, message):
+    with pytest.raises(UsageError, match=message):
+        how = Transplantation(**{"lesion": TUMOUR, **options})
+        how.apply(head(), lambda _: head(), SPEC)

@@ -11,6 +11,8 @@ from fixtures import save_training
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.errors import DataError, UsageError
 from jaxsyn.synthesis import synthesize
+from jaxsyn.synthesis.masks import MaskSettings
+from jaxsyn.synthesis.sieve import FilterSettings
 
 RENDERER = {"name": "pix2pix", "ngf": 4, "ndf": 4, "kernel_init": "he"}
 PGAN = {"name": "pgan", "first_size": 32, "fmap_base": 128, "fmap_max": 8, "latent": 8}
@@ -97,6 +99,31 @@ def test_a_second_call_makes_what_is_missing_alone(trained, capsys):
     np.testing.assert_allclose(nibabel.load(path).get_fdata(), content, atol=1.0)
 
 
+def test_one_patient_alone_is_behind_the_cases(trained, prepared):
+    config = configure(trained, "masks=real,format=nnunet")
+    config.data.patients = 1
+    synthesize.run(config, trained / "few")
+    about = manifest(trained / "few")
+    (patient,) = {p for case in about["cases"].values() for p in case["patients"]}
+    assert patient in prepared.split.parts["train"]
+    # Nor is another among the real cases.
+    root = trained / "few" / "nnUNet_raw" / "Dataset501_Synthetic"
+    (split,) = json.loads((root / "splits_final.json").read_text())
+    assert len(split["train"]) == 3 and len(split["val"]) == 1
+    (real,) = [name for name in split["train"] if not name.startswith("syn")]
+    assert prepared.cases[real].patient == patient
+
+
+def test_filters_are_fitted_to_the_patients_there_are(trained, prepared):
+    few = prepared.of_patients(1)
+    settings = MaskSettings(kind="generated", generator=str(trained / "labels"))
+    source = settings.build(few, 0, FilterSettings(z_score=1.0), trained)
+    (fitted,) = source.sieve._filters
+    labels = np.asarray(few.cache("train").label)
+    assert len(labels) < prepared.counts["train"]
+    np.testing.assert_allclose(fitted.mean, labels.mean(axis=0))
+
+
 def test_manipulated_lesions_name_the_patients_behind_them(trained, prepared):
     out = run(
         trained, "manipulated", "masks=manipulated", manipulation={"kind": "replace"}
@@ -104,6 +131,69 @@ def test_manipulated_lesions_name_the_patients_behind_them(trained, prepared):
     for lineage in manifest(out)["cases"].values():
         assert lineage["manipulation"]["kind"] == "replace"
         assert sorted(lineage["patients"]) == sorted(prepared.split.parts["train"])
+
+
+def test_transplanted_lesions_name_both_patients(trained, prepared):
+    config = configure(trained, "masks=transplanted")
+    config.masks.donors.phantom.update({"patients": 3, "seed": 7})
+    config.masks.donors.prepare.fractions = (1.0, 0.0, 0.0)
+    synthesize.run(config, trained / "transplanted")
+    cases = manifest(trained / "transplanted")["cases"]
+    phantom = next((trained / "prepared").glob("phantom-3-*-7"))
+    donors = {path.name for path in phantom.iterdir()}
+    seen = prepared.split.parts["train"]
+    for name, lineage in cases.items():
+        brain, donor = lineage["patients"]
+        assert brain in seen and donor in donors
+        assert donor == lineage["lesion"]
+        made, own, other = (
+            np.asarray(nibabel.load(path).dataobj)
+            for path in (
+                trained / f"transplanted/brats/{name}/{name}_seg.nii.gz",
+                next(
+                    (trained / "prepared").glob(f"*/*/{lineage['labels']}_seg.nii.gz")
+                ),
+                phantom / lineage["lesion"] / f"{lineage['lesion']}_seg.nii.gz",
+            )
+        )
+        if lineage["mirrored"]:
+            other = other[::-1]
+        assert made.shape == own.shape == other.shape
+        inside = np.count_nonzero((made > 0) & (other > 0))
+        assert inside > 0.7 * np.count_nonzero(made)
+        assert np.count_nonzero((made > 0) & (own > 0) & (other == 0)) < 0.3 * inside
+
+
+def test_brains_of_another_data_set(trained, prepared):
+    config = configure(trained, "masks=transplanted")
+    config.masks.brains = {
+        **config.masks.donors.to_dict(),
+        "source": "brats_tumour",
+        "patients": 1,
+    }
+    with pytest.raises(DataError, match="None of 2 cases could be made"):
+        synthesize.run(config, trained / "brainless")  # All is background.
+    config.masks.brains.source = "brats"
+    config.masks.transplantation.align = "brain"
+    synthesize.run(config, trained / "brains")
+    cases = manifest(trained / "brains")["cases"].values()
+    assert len({case["labels"] for case in cases}) == 1
+    config.masks.donors.prepare.image_sise = 8
+    with pytest.raises(UsageError, match="config.masks.donors.prepare.image_sise"):
+        synthesize.run(config, trained / "misspelt")
+
+
+def test_donors_are_for_transplanted_lesions_alone(trained):
+    for words, masks in (
+        ("masks=real", {"donors": {"source": "brats"}}),
+        ("masks=real", {"brains": {"source": "brats"}}),
+        ("masks=transplanted", {"donors": {}}),
+    ):
+        config = configure(trained, words)
+        for key, value in masks.items():
+            config.masks[key] = value
+        with pytest.raises(UsageError, match="config.masks.donors are"):
+            synthesize.run(config, trained / "donors")
 
 
 def test_what_was_done_is_written_down_if_it_was_left_open(trained):
