@@ -3,31 +3,13 @@
 Kept short on purpose: what a job does is in its own module.
 """
 
-import importlib
-import logging
-import os
 from pathlib import Path
 import sys
 
 from absl import app, flags
-from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from jaxsyn import errors, settings
-from jaxsyn.engine import host_memory
-
-# TensorFlow only reads and writes here: nobody needs to know how it would compute.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-JOBS = {
-    "train": "jaxsyn.train",
-    "judge": "jaxsyn.evaluate.judge",
-    "gallery": "jaxsyn.synthesis.gallery",
-    "quality": "jaxsyn.evaluate.image_quality",
-    "segment": "jaxsyn.evaluate.segment",
-    "synthesize": "jaxsyn.synthesis.synthesize",
-}
+from jaxsyn import errors, jobs
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -51,18 +33,17 @@ def main(argv: list[str]) -> None:
             f"Stray words on the command line: {' '.join(argv[1:])}.",
             hint="Options are written --config.key=value.",
         )
-    config = _CONFIG.value
-    if config.job not in JOBS:
-        raise settings.unknown(f"config.job={config.job}", config.job, list(JOBS))
-    importlib.import_module(JOBS[config.job]).run(config, Path(_WORKDIR.value))
+    jobs.run(_CONFIG.value, Path(_WORKDIR.value))
 
 
 def _parse_flags(argv):
     """Parses the flags; what is wrong with them is the user's to mend."""
     for word in argv:  # A configuration may import its neighbours.
         if word.startswith("--config="):
-            folder = Path(word.removeprefix("--config=").split(":")[0]).parent
-            sys.path.insert(0, str(folder.resolve().parent))
+            folder = Path(word.removeprefix("--config=").split(":")[0]).resolve().parent
+            while (folder / "__init__.py").exists():
+                folder = folder.parent
+            sys.path.insert(0, str(folder))
     try:
         left = flags.FLAGS(argv)
         _CONFIG.value.to_dict()  # A file that could not be read says so only now.
@@ -76,18 +57,9 @@ def _parse_flags(argv):
         ) from error
 
 
-def _is_for_users(record):
-    return "orbax" not in record.pathname or record.levelno >= logging.ERROR
-
-
 def cli() -> None:
     """Runs `main` and turns the project's errors into a line, a hint and a code."""
-    absl_logging.set_verbosity(absl_logging.WARNING)
-    absl_logging.use_absl_handler()
-    absl_logging.get_absl_handler().addFilter(_is_for_users)  # Orbax tells a novel.
-    absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(message)s"))
-    logging.getLogger("jaxsyn").setLevel(logging.INFO)
-    host_memory.keep_freed_memory()
+    jobs.set_up_process()
     try:
         app.run(main, flags_parser=_parse_flags)
     except errors.JaxsynError as error:

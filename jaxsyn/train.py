@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxsyn import settings, systems
+from jaxsyn import settings, storage, systems
 from jaxsyn import workdir as workdir_lib
 from jaxsyn.data import feed as feed_lib
 from jaxsyn.engine import optimizers, writers
@@ -187,7 +187,7 @@ def _feed(data, slices, spec, seed, layout):
 def _finish(job, look, workdir):
     """Trains to the end, looks once more and lets go."""
     state = job.resume_or_init()
-    _log_sizes(state)
+    _save_sizes(state, workdir)
     steps = job.stages[-1].stop
     look(job.train(state), steps)
     job.writer.close()
@@ -259,7 +259,13 @@ def _meta(config, prepared):
     }
 
 
-def _log_sizes(state):
-    for name, params in state.params.items():
-        count = sum(x.size for x in jax.tree.leaves(params))
-        _LOG.info("%s: %s parameters.", name, f"{count:,}")
+def _save_sizes(state, workdir):
+    """Says how many parameters each network has, and leaves it in a file."""
+    sizes = {
+        name: sum(x.size for x in jax.tree.leaves(params))
+        for name, params in state.params.items()
+    }
+    for name, size in sizes.items():
+        _LOG.info("%s: %s parameters.", name, f"{size:,}")
+    with storage.writing(workdir):
+        storage.write_json(workdir / "sizes.json", sizes)

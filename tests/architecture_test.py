@@ -27,8 +27,10 @@ LAYERS = {
     "samples": 4,
     "snapshots": 4,
     "train": 4,
-    "experiments": 5,
-    "main": 6,
+    "jobs": 5,
+    "report": 5,
+    "experiments": 6,
+    "main": 7,
 }
 FILES = sorted((ROOT / "jaxsyn").rglob("*.py"))
 # Where TensorFlow, or what imports it, may be named; elsewhere it need not exist.

@@ -15,6 +15,7 @@ from jaxsyn.errors import DataError
 
 FEWEST_UNITS = 6  # Of fewer pairs no two-sided Wilcoxon test can reach 0.05.
 _RESAMPLES = 9999
+_ROUNDING = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Comparison:
 
     Attributes:
       difference: Of the means over units; positive if the method's is higher.
-      p: Of Wilcoxon's signed-rank test, two-sided.
+      p: Of Wilcoxon's signed-rank test, two-sided; NaN where nothing was tested.
       adjusted: The same after Holm's correction for all that are compared.
     """
 
@@ -85,20 +86,15 @@ def interval(
     """The mean with its bootstrap interval, bias-corrected and accelerated.
 
     Efron 1987, https://doi.org/10.1080/01621459.1987.10478410. Values that are NaN do
-    not count. Of equal values the interval is a point.
-
-    Raises:
-      DataError: There are fewer than two.
+    not count. Of equal values the interval is a point; fewer than `FEWEST_UNITS` have
+    none, its ends are NaN, and the mean of nothing is NaN.
     """
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
-    if len(values) < 2:
-        raise DataError(
-            f"An interval needs two values or more; there are {len(values)}.",
-            hint="Test on more cases.",
-        )
-    mean = float(values.mean())
-    if np.ptp(values) == 0:
+    mean = float(values.mean()) if values.size else math.nan
+    if len(values) < FEWEST_UNITS:
+        return Interval(mean=mean, low=math.nan, high=math.nan, count=len(values))
+    if np.ptp(values) <= _ROUNDING * np.abs(values).max():
         return Interval(mean=mean, low=mean, high=mean, count=len(values))
     found = stats.bootstrap(
         (values,),
@@ -122,7 +118,7 @@ def compare(
 
     Wilcoxon 1945, https://doi.org/10.2307/3001968, ties and equal pairs by Pratt's
     rule; Holm 1979, https://www.jstor.org/stable/4615733. A unit in which either is
-    NaN does not count.
+    NaN does not count. Of fewer than `FEWEST_UNITS` nothing is tested: p is NaN.
 
     Args:
       methods: For each its values, in the order of units.
@@ -131,7 +127,7 @@ def compare(
       seed: Of their resampling.
 
     Raises:
-      DataError: Units differ, or there are too few to find anything.
+      DataError: Units differ.
     """
     found = {}
     for name, values in methods.items():
@@ -142,9 +138,10 @@ def compare(
             )
         differences = np.asarray(values, float) - np.asarray(baseline, float)
         differences = differences[~np.isnan(differences)]
-        check_enough(len(differences), name)
         p = 1.0
-        if differences.any():
+        if len(differences) < FEWEST_UNITS:
+            p = math.nan
+        elif differences.any():
             p = float(stats.wilcoxon(differences, zero_method="pratt").pvalue)
         found[name] = interval(differences, level=level, seed=seed), p
     adjusted = holm([p for _, p in found.values()])
@@ -156,21 +153,16 @@ def compare(
     }
 
 
-def check_enough(count: int, what: str) -> None:
-    """Raises DataError if so many units are too few for a test."""
-    if count < FEWEST_UNITS:
-        raise DataError(
-            f"{what}: {count} units are too few for a test; {FEWEST_UNITS} are the"
-            " fewest that can show anything.",
-            hint="Test on more cases, or report the differences without p-values.",
-        )
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number, step by step from the smallest."""
-    order, adjusted, highest = np.argsort(p_values), {}, 0.0
-    for place, index in enumerate(order):
-        corrected = (len(p_values) - place) * p_values[index]
+    """P-values corrected for their number, step by step from the smallest.
+
+    Those that are NaN are no tests, and remain.
+    """
+    tests = int(np.count_nonzero(~np.isnan(p_values)))
+    order, highest = np.argsort(p_values)[:tests], 0.0  # NaN comes last.
+    adjusted = dict.fromkeys(range(len(p_values)), math.nan)
+    for place, index in enumerate(order.tolist()):
+        corrected = (tests - place) * p_values[index]
         highest = max(highest, min(float(corrected), 1.0))
         adjusted[index] = highest
     return [adjusted[index] for index in range(len(p_values))]
@@ -201,7 +193,12 @@ def rank(
             f"Friedman's test is of three methods or more; there are {k}.",
             hint="Compare two methods by Wilcoxon's test.",
         )
-    check_enough(count, ", ".join(methods))
+    if count < FEWEST_UNITS:
+        raise DataError(
+            f"{count} units are too few for a test; {FEWEST_UNITS} are the fewest that"
+            " can show anything.",
+            hint="Test on more cases, or report the values without ranks.",
+        )
     if np.isnan(values).any():
         raise DataError(
             f"{np.isnan(values).any(axis=1).sum()} of {count} units have no value for"

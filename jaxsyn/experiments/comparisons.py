@@ -1,0 +1,126 @@
+"""Which arms of an experiment differ, case by case."""
+
+from collections.abc import Mapping, Sequence
+import math
+
+import numpy as np
+
+from jaxsyn.errors import DataError
+from jaxsyn.experiments.results import ArmResults, Unit
+from jaxsyn.experiments.settings import Experiment
+from jaxsyn.metrics import statistics
+
+LOWER_IS_BETTER = ("hd", "hd95", "assd", "loss", "volume_loss")
+Compared = dict[str, dict[str, statistics.Comparison]]
+
+
+def with_baseline(experiment: Experiment, results: Sequence[ArmResults]) -> Compared:
+    """Compares arms with the baseline of their judge.
+
+    Returns:
+      By judge, region and metric in words, then arm.
+    """
+    found: Compared = {}
+    for baseline, arms in _groups(experiment, results):
+        for metric in experiment.compared:
+            base = baseline.units(metric)
+            for region in dict.fromkeys(region for _, region in base):
+                units = [unit for unit in base if unit[1] == region]
+                methods = {
+                    label(arm, results): _aligned(arm.units(metric), units)
+                    for arm in arms
+                }
+                what = words(baseline, results, region, metric)
+                compared = statistics.compare(methods, _aligned(base, units))
+                found.setdefault(what, {}).update(compared)
+    return found
+
+
+def rankings(
+    experiment: Experiment, results: Sequence[ArmResults]
+) -> tuple[dict[str, statistics.Ranking], list[str]]:
+    """Ranks all arms of a judge, by metric.
+
+    Returns:
+      By judge and metric in words; and what is to be said of them.
+    """
+    found, why = {}, []
+    for judge in dict.fromkeys(result.arm.judge for result in results):
+        arms = [result for result in results if result.arm.judge == judge]
+        for metric in experiment.compared:
+            what = words(arms[0], results, metric)
+            units = {
+                label(arm, results): _blocks(arm.units(metric), experiment.unit)
+                for arm in arms
+            }
+            methods, left_out = _complete(units)
+            if left_out:
+                why.append(
+                    f"{what}: {left_out} blocks without a value for some method are"
+                    " left out."
+                )
+            try:
+                found[what] = statistics.rank(
+                    methods, higher=metric not in LOWER_IS_BETTER
+                )
+            except DataError as error:
+                why.append(f"{what}: {error.args[0]}")
+    return found, why
+
+
+def label(result: ArmResults, among: Sequence[ArmResults]) -> str:
+    """An arm's name, with its column where those of its judge have several."""
+    columns = {r.arm.column for r in among if r.arm.judge == result.arm.judge}
+    column = result.arm.column if len(columns) > 1 else ""
+    return ": ".join(filter(None, (column, result.arm.name)))
+
+
+def words(result: ArmResults, among: Sequence[ArmResults], *others: str) -> str:
+    """What is compared, with the judge where there are several."""
+    judge = result.arm.judge if len({r.arm.judge for r in among}) > 1 else ""
+    return " ".join(filter(None, (judge, *others)))
+
+
+def _groups(experiment, results):
+    """For each baseline the arms that are compared with it: those of its column.
+
+    The first of a judge's baselines serves the columns that have none.
+    """
+    baselines = [r for r in results if r.arm.name == experiment.baseline]
+    own = {(b.arm.judge, b.arm.column): b for b in reversed(baselines)}
+    first = {b.arm.judge: b for b in reversed(baselines)}
+    for baseline in baselines:
+        arms = [
+            r
+            for r in results
+            if r not in baselines
+            and own.get((r.arm.judge, r.arm.column), first.get(r.arm.judge)) is baseline
+        ]
+        if arms:
+            yield baseline, arms
+
+
+def _aligned(values: Mapping[Unit, float], units: Sequence[Unit]) -> list[float]:
+    return [values.get(unit, math.nan) for unit in units]
+
+
+def _blocks(values: Mapping[Unit, float], unit: str) -> dict:
+    """Values by block: a region of a case, or a case, the mean over its regions."""
+    if unit == "volume_class":
+        return dict(values)
+    cases: dict[str, list[float]] = {}
+    for (case, _), value in values.items():
+        cases.setdefault(case, []).append(value)
+    return {case: float(np.mean(found)) for case, found in cases.items()}
+
+
+def _complete(methods: Mapping[str, Mapping]) -> tuple[dict[str, list[float]], int]:
+    """The blocks in which every method has a value, and how many others there are."""
+    blocks = dict.fromkeys(block for values in methods.values() for block in values)
+    kept = [
+        block
+        for block in blocks
+        if not any(math.isnan(v.get(block, math.nan)) for v in methods.values())
+    ]
+    complete = {name: [v[b] for b in kept] for name, v in methods.items()}
+    return complete, len(blocks) - len(kept)

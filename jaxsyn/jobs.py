@@ -1,0 +1,53 @@
+"""The jobs there are, and what a process does before it runs one."""
+
+import importlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from absl import logging as absl_logging
+
+from jaxsyn import settings
+from jaxsyn.engine import host_memory
+
+# By the word in config.job, the module whose `run(config, workdir)` does it.
+JOBS = {
+    "train": "jaxsyn.train",
+    "judge": "jaxsyn.evaluate.judge",
+    "experiment": "jaxsyn.experiments.experiment",
+    "gallery": "jaxsyn.synthesis.gallery",
+    "quality": "jaxsyn.evaluate.image_quality",
+    "segment": "jaxsyn.evaluate.segment",
+    "synthesize": "jaxsyn.synthesis.synthesize",
+}
+
+# TensorFlow only reads and writes here: nobody needs to know how it would compute.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def set_up_process() -> None:
+    """Sets up logging and memory; to be called before JAX starts its threads."""
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    absl_logging.use_absl_handler()
+    absl_logging.get_absl_handler().addFilter(_is_for_users)  # Orbax tells a novel.
+    absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("jaxsyn").setLevel(logging.INFO)
+    host_memory.keep_freed_memory()
+
+
+def run(config: Any, workdir: Path) -> None:
+    """Runs the job that a configuration, a `ConfigDict`, names.
+
+    Raises:
+      JaxsynError: One of its kinds, for all that a user can mend.
+    """
+    job = config.get("job", "")
+    if job not in JOBS:
+        raise settings.unknown(f"config.job={job}", job, list(JOBS))
+    importlib.import_module(JOBS[job]).run(config, workdir)
+
+
+def _is_for_users(record):
+    return "orbax" not in record.pathname or record.levelno >= logging.ERROR
