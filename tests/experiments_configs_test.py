@@ -30,7 +30,8 @@ NAMES = sorted(
 )
 WORDS = {
     "contest": ["data=oasis_tissues,size=128", "data=isles2018", "systems=samr+borde"],
-    "few_patients": ["patients=2,cases=5", "system=spade,data=isles2018"],
+    "few_patients": ["patients=2,cases=5", "system=borde,data=isles2018"]
+    + ["lesions,healthy,small", "invented,size=64,small"],
     "pgan_spade_table1": ["split=slice"],
     "pgan_swd": ["split=slice"],
     "stylegan_table2": ["patients=12"]
@@ -159,9 +160,9 @@ def test_who_works_together_has_the_same_data(name, words):
             theirs = other["data"]
             assert theirs["source"] == ours["source"]
             assert theirs["prepare"] == ours["prepare"], (cell.name, other)
-    assert len(experiment.datasets) == len(
-        {cell.config["data"]["source"] for cell in made.cells.values()}
-    ) or name.startswith("stroke")
+    own = set(experiment.datasets) - {"lesions", "healthy"}  # Of label maps alone.
+    sources = {cell.config["data"]["source"] for cell in made.cells.values()}
+    assert len(own) == len(sources) or name.startswith("stroke")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,7 +173,8 @@ def test_the_grid_is_the_papers(name):
     assert sizes == SIZES[name]
     seeds = len(experiment.generator_seeds), len(experiment.seeds)
     assert len(made.cells) <= sizes[0] * seeds[0] + sizes[1] * seeds[1]
-    assert set(made.of_arm) == {(a.key, s) for a in run for s in experiment.seeds}
+    for arm in run:
+        assert sorted(made.of_arm[arm.key].values()) == sorted(experiment.seeds)
 
 
 @pytest.mark.parametrize(("name", "words"), VARIANTS)
@@ -391,24 +393,42 @@ def test_the_contest_is_fair():
 
 
 def test_few_patients_are_the_same_for_generator_and_u_nets():
-    experiment, made = planned("few_patients")
+    experiment, made = planned("few_patients", "lesions")
     for few in (1, 2, 3):
-        job = experiment.jobs[f"cases_{few}"]
+        job = experiment.jobs[f"others_{few}"]
         assert experiment.jobs[f"generator_{few}"]["data"]["patients"] == few
-        assert job["masks"]["donors"] == {"set": "brats", "patients": few}
+        assert job["masks"]["brains"] == {"set": "brats", "patients": few}
         assert job["generator"] == f"cell:generator_{few}"
         judge = f"patients_{few}"
         assert experiment.judges[judge]["data"]["patients"] == few
         arms = [arm for arm in experiment.arms if arm.judge == judge]
         assert {arm.row["patients"] for arm in arms} == {0, few}
         assert {arm.generator for arm in arms} == {"", f"generator_{few}"}
-        assert {arm.export for arm in arms} == {"", f"cases_{few}"}
+        assert {arm.export for arm in arms} == {"", f"others_{few}"}
+
+
+def test_lesions_of_others_come_from_where_the_words_say():
+    def masks(words):
+        jobs = get_config("few_patients", words).jobs
+        return {name: job.masks for name, job in jobs.items() if "masks" in job}
+
+    assert masks("patients=1")["others_1"].kind == "real"
+    both = masks("patients=1,lesions,healthy,size=64")
+    assert {job.donors["set"] for job in both.values()} == {"lesions"}
+    assert both["healthy_1"].brains["set"] == "healthy"
+    sizes = {
+        data.prepare.image_size
+        for data in get_config(
+            "few_patients", "lesions,healthy,size=64"
+        ).datasets.values()
+    }
+    assert sizes == {64}
 
 
 def test_shrunk_the_few_are_one():
-    config = get_config("few_patients", "patients=3,runlocal")
+    config = get_config("few_patients", "patients=3,lesions,runlocal")
     assert config.jobs.generator_3.data.patients == 1
-    assert config.jobs.cases_3.masks.donors.patients == 1
+    assert config.jobs.others_3.masks.brains.patients == 1
     assert config.judges.patients_3.data.patients == 1
     assert {arm["row"]["patients"] for arm in config.arms} == {0, 1}
 

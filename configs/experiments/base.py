@@ -18,6 +18,7 @@ def experiment(title: str, about: str, **changes: Any) -> ConfigDict:
     config.seeds = (0, 1, 2)  # Of U-Nets.
     # Of generators and syntheses; U-Nets take them in turn.
     config.generator_seeds = (0,)
+    config.divisions = ()  # Values of split_seed, each of which repeats all.
     config.datasets = ConfigDict()  # A whole config.data each.
     config.jobs = ConfigDict()  # Whole configurations; "cell:NAME" is another's folder.
     config.judges = ConfigDict()  # Likewise, without rows, seeds and generator.
@@ -174,8 +175,8 @@ def _shrink_changes(data):
 def _shrink_synthesis(job):
     job.cases = min(job.cases, 2)
     job.masks.slices = 8
-    if "donors" in job.masks:
-        _shrink_changes(job.masks.donors)
+    for key in ("donors", "brains"):
+        _shrink_changes(job.masks.get(key, {}))
     if job.filters.z_score:
         job.filters.z_score = 1e6  # What a few steps teach would not pass.
 

@@ -25,7 +25,16 @@ SYSTEMS = ("spade", "sean", "borde", "pix2pix", "pix2pixhd", "shin", "cyclegan")
 SYSTEMS += ("samr", "platscher", "cstylegan2")
 LOCAL = ("spade", "pix2pix")
 # Where it is not as in configs/compare.py.
-SMALL = {"cstylegan2": {"fmap_base": 2048, "fmap_max": 128, "r1_gamma": 1.0}}
+SMALL = {
+    "cstylegan2": {"fmap_base": 2048, "fmap_max": 128, "r1_gamma": 1.0},
+    "pgan": {
+        "fmap_base": 1024,
+        "fmap_max": 64,
+        "fade_images": 3000,
+        "stable_images": 3000,
+        "most_batch": 32,
+    },
+}
 ABOUT = """Every generator learns to draw images on label maps of the same training
 patients, from the same number of images. On the label maps of patients whom none has
 seen they draw images, which are compared with the real ones; and a U-Net is trained on
@@ -40,7 +49,7 @@ def get_config(arg=None):
     )
     config = base.experiment("A contest of generators", ABOUT, baseline="classical")
     config.datasets[words.data] = _data(words.data, int(words.size))
-    config.judges.unet = _judge(words)
+    config.judges.unet = judge(words, "dice", "hd95")
     systems = _systems(words)
     for name in systems:
         config.jobs[name] = _train(name, words)
@@ -86,9 +95,15 @@ def _train(name, words):
     return config
 
 
-def _judge(words):
+def small(system):
+    """What makes a system one with a quarter of its channels, or about so many."""
+    return SMALL.get(system) or compare.SMALL | compare.OWN.get(system, {})
+
+
+def judge(words, *metrics):
+    """The U-Net of paper 000, with half of its channels; or an eighth, if small."""
     regions = REGIONS if words.data == "brats" else {}
-    config = base.judge("000", words.data, regions=regions, names=("dice", "hd95"))
+    config = base.judge("000", words.data, regions=regions, names=metrics)
     config.system.widths = (32, 64, 128, 256, 512)
     if words.small:
         config.system.widths = (16, 32, 64, 128)

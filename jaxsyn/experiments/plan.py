@@ -54,13 +54,13 @@ class Plan:
 
     Attributes:
       cells: By name.
-      of_arm: By arm's key and seed, the cell that trains its U-Net.
-      of_job: By job, its cells, one a generator seed.
+      of_arm: By arm's key, the cells that train its U-Nets, and their seeds.
+      of_job: By job, its cells: one a generator seed and division.
     """
 
     cells: Mapping[str, Cell]
-    of_arm: Mapping[tuple[tuple[str, str], int], str]
-    of_job: Mapping[str, tuple[str, ...]]
+    of_arm: Mapping[tuple[str, str], Mapping[str, int]]
+    of_job: Mapping[str, Sequence[str]]
 
 
 def make(experiment: Experiment) -> Plan:
@@ -70,22 +70,22 @@ def make(experiment: Experiment) -> Plan:
       UsageError: Jobs or arms need one another in a circle, or a data set, job or arm
         is named that there is none of.
     """
-    of_job = {
-        name: tuple(f"{name}-{seed}" for seed in experiment.generator_seeds)
-        for name in experiment.jobs
-    }
-    cells = [
-        _job_cell(experiment, of_job, name, i)
-        for name in experiment.jobs
-        for i in range(len(experiment.generator_seeds))
-    ]
-    of_arm = {}
-    for arms in _chains(experiment.run_arms):
-        for number, seed in enumerate(experiment.seeds):
-            i = number % len(experiment.generator_seeds)
-            cell = _judge_cell(experiment, of_job, arms, seed, i)
-            cells.append(cell)
-            of_arm |= {(arm.key, seed): cell.name for arm in arms}
+    cells: list[Cell] = []
+    of_arm = {arm.key: {} for arm in experiment.run_arms}
+    of_job = {name: [] for name in experiment.jobs}
+    for division in experiment.divisions or (None,):
+        for generator_seed in experiment.generator_seeds:
+            variant = _Variant(experiment, generator_seed, division)
+            for name in experiment.jobs:
+                cells.append(variant.of_job(name))
+                of_job[name].append(cells[-1].name)
+        for arms in _chains(experiment.run_arms):
+            for number, seed in enumerate(experiment.seeds):
+                i = number % len(experiment.generator_seeds)
+                variant = _Variant(experiment, experiment.generator_seeds[i], division)
+                cells.append(variant.of_arms(arms, seed))
+                for arm in arms:
+                    of_arm[arm.key][cells[-1].name] = seed
     names = [cell.name for cell in cells]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(
@@ -105,85 +105,101 @@ def slug(text: str) -> str:
     return re.sub("[^a-z0-9.]+", "-", text.lower()).strip("-")
 
 
-def _job_cell(experiment, of_job, name, i):
-    config = dict(experiment.jobs[name])
-    config["seed"] = experiment.generator_seeds[i]
-    config = _with_data(config, experiment.datasets, f"config.jobs.{name}")
-    return _cell(of_job[name][i], config, of_job, i)
+@dataclasses.dataclass(frozen=True)
+class _Variant:
+    """An experiment with one generator seed and one division of its data."""
 
+    experiment: Experiment
+    generator_seed: int
+    division: int | None
 
-def _judge_cell(experiment, of_job, arms: Sequence[Arm], seed, i):
-    first = arms[0]
-    config = dict(experiment.judges[first.judge])
-    config["rows"] = [{**arm.row, "name": slug(arm.name)} for arm in arms]
-    for row in config["rows"]:
-        if row.get("start_from"):
-            row["start_from"] = slug(row["start_from"])
-    config["seeds"] = [seed]
-    origins = {(arm.generator, arm.export) for arm in arms} - {("", "")}
-    if len(origins) > 1:
-        raise UsageError(
-            f"Arms that start from each other take synthetic cases from"
-            f" {len(origins)} jobs: {', '.join(arm.name for arm in arms)}.",
-            hint="Give them one generator or export.",
-        )
-    for generator, export in origins:
-        if generator:
-            config["generator"] = _REFERENCE + generator
-        if export:
-            config["synthetic"] = {
-                **config.get("synthetic", {}),
-                "export": _REFERENCE + export,
-            }
-    where = f"config.judges.{first.judge}"
-    config = _with_data(config, experiment.datasets, where)
-    words = ("unet", slug(first.column), slug(first.name), str(seed))
-    return _cell("-".join(filter(None, words)), config, of_job, i)
+    def of_job(self, name) -> Cell:
+        config = {**self.experiment.jobs[name], "seed": self.generator_seed}
+        return self._cell(self._name(name), config, f"config.jobs.{name}")
 
-
-def _cell(name, config, of_job, i):
-    """A cell whose references to jobs are to their cells with generator seed i."""
-    needs = []
-
-    def resolved(value):
-        if not _is_reference(value):
-            return value
-        job = value.removeprefix(_REFERENCE)
-        if job not in of_job:
+    def of_arms(self, arms: Sequence[Arm], seed) -> Cell:
+        first = arms[0]
+        config = dict(self.experiment.judges[first.judge])
+        config["rows"] = [_row(arm) for arm in arms]
+        config["seeds"] = [seed]
+        origins = {(arm.generator, arm.export) for arm in arms} - {("", "")}
+        if len(origins) > 1:
             raise UsageError(
-                f"{name}: {value!r} names no job.",
-                hint=f"The jobs are: {', '.join(of_job)}.",
+                f"Arms that start from each other take synthetic cases from"
+                f" {len(origins)} jobs: {', '.join(arm.name for arm in arms)}.",
+                hint="Give them one generator or export.",
             )
-        needs.append(of_job[job][i])
-        return _REFERENCE + needs[-1]
+        for generator, export in origins:
+            if generator:
+                config["generator"] = _REFERENCE + generator
+            if export:
+                synthetic = config.get("synthetic", {})
+                config["synthetic"] = {**synthetic, "export": _REFERENCE + export}
+        words = ("unet", slug(first.column), slug(first.name), str(seed))
+        name = "-".join(filter(None, words)) + self._suffix
+        return self._cell(name, config, f"config.judges.{first.judge}")
 
-    config = _mapped(json.loads(json.dumps(config)), resolved)
-    return Cell(name=name, config=config, needs=tuple(dict.fromkeys(needs)))
+    def _name(self, job):
+        return f"{job}-{self.generator_seed}{self._suffix}"
+
+    @property
+    def _suffix(self):
+        return "" if self.division is None else f"-split{self.division}"
+
+    def _cell(self, name, config, where):
+        """A cell with whole data sets, and cells in the place of jobs."""
+        config = self._with_data(config, where)
+        needs = []
+
+        def resolved(value):
+            if not _is_reference(value):
+                return value
+            job = value.removeprefix(_REFERENCE)
+            if job not in self.experiment.jobs:
+                raise UsageError(
+                    f"{where}: {value!r} names no job.",
+                    hint=f"The jobs are: {', '.join(self.experiment.jobs)}.",
+                )
+            needs.append(self._name(job))
+            return _REFERENCE + needs[-1]
+
+        config = _mapped(json.loads(json.dumps(config)), resolved)
+        return Cell(name=name, config=config, needs=tuple(dict.fromkeys(needs)))
+
+    def _with_data(self, config, where):
+        """A job's configuration with whole data sets where it names them."""
+
+        def whole(value):
+            if not isinstance(value, Mapping) or "set" not in value:
+                return value
+            name, datasets = value["set"], self.experiment.datasets
+            if name not in datasets:
+                raise UsageError(
+                    f"{where}: there is no data set {name!r}.",
+                    hint=f"Those of config.datasets are: {', '.join(datasets)}.",
+                )
+            changes = {k: v for k, v in value.items() if k != "set"}
+            if self.division is not None:
+                division = {"prepare": {"split_seed": self.division}}
+                changes = _laid_over(changes, division)
+            data = _laid_over(datasets[name], changes)
+            if config["job"] not in _AUGMENTED:
+                data.pop("augment", None)
+            return data
+
+        config = {**config, "data": whole(config["data"])}
+        if "masks" in config:
+            masks = config["masks"]
+            config["masks"] = {key: whole(value) for key, value in masks.items()}
+        return config
 
 
-def _with_data(config, datasets, where):
-    """A job's configuration with whole data sets where it names them."""
-
-    def whole(value):
-        if not isinstance(value, Mapping) or "set" not in value:
-            return value
-        name = value["set"]
-        if name not in datasets:
-            raise UsageError(
-                f"{where}: there is no data set {name!r}.",
-                hint=f"Those of config.datasets are: {', '.join(datasets)}.",
-            )
-        changes = {k: v for k, v in value.items() if k != "set"}
-        data = _laid_over(datasets[name], changes)
-        if config["job"] not in _AUGMENTED:
-            data.pop("augment", None)
-        return data
-
-    config = {**config, "data": whole(config["data"])}
-    if "masks" in config:
-        masks = config["masks"]
-        config["masks"] = {key: whole(value) for key, value in masks.items()}
-    return config
+def _row(arm):
+    """An arm as a row of a judge's table."""
+    row = {**arm.row, "name": slug(arm.name)}
+    if row.get("start_from"):
+        row["start_from"] = slug(row["start_from"])
+    return row
 
 
 def _data_of_masks(config):

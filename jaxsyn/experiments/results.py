@@ -21,43 +21,44 @@ class Value:
     """An entry of the experiment's table.
 
     Attributes:
-      mean: Over seeds, of the means over cases; NaN if undefined throughout.
-      sd: Standard deviation over seeds, with n - 1; NaN for fewer than two.
-      seeds: How many gave a value.
-      undefined: Cases left out for want of a value, the most of a seed.
+      mean: Over U-Nets (seeds and divisions), of the means over cases; NaN if
+        undefined throughout.
+      sd: Their standard deviation, with n - 1; NaN for fewer than two.
+      count: Of U-Nets that gave a value.
+      undefined: Cases left out for want of a value, the most of a U-Net.
     """
 
     mean: float
     sd: float
-    seeds: int
+    count: int
     undefined: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArmResults:
-    """What the U-Nets of one arm were worth, over the seeds that are finished.
+    """What the U-Nets of one arm were worth: those that are finished.
 
     Attributes:
       arm: Which.
-      folders: By seed, the folder of the judge's cell.
+      folders: Of the judge's cells, one a seed and division, and the seed of each.
     """
 
     arm: Arm
-    folders: Mapping[int, Path]
+    folders: Mapping[Path, int]
 
     @functools.cached_property
     def values(self) -> dict[tuple[str, str], Value]:
         """By region and metric."""
         found: dict[tuple[str, str], list[dict]] = {}
-        for folder in self.folders.values():
+        for folder in self.folders:
             for row in self._rows(folder / "table.jsonl"):
                 found.setdefault((row["region"], row["metric"]), []).append(row)
         return {key: _value(rows) for key, rows in found.items()}
 
     def units(self, metric: str) -> dict[Unit, float]:
-        """By case and region, the mean over seeds; NaN where no seed has a value."""
+        """By case and region, the mean over U-Nets; NaN where none has a value."""
         found: dict[Unit, list[float]] = {}
-        for folder in self.folders.values():
+        for folder in self.folders:
             for row in self._rows(folder / "cases.jsonl"):
                 if row["metric"] == metric:
                     value = math.nan if row["value"] is None else row["value"]
@@ -67,15 +68,15 @@ class ArmResults:
     @property
     def notes(self) -> list[str]:
         """What the numbers depend on, in the judge's words."""
-        for folder in self.folders.values():
+        for folder in self.folders:
             return json.loads((folder / "notes.json").read_text())
         return []
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
-        """Steps and values of the U-Nets' metric or score, the mean over seeds."""
+        """Steps and values of the U-Nets' metric or score, the mean over all."""
         runs = [
             course(folder / "cells" / f"{slug(self.arm.name)}-{seed}", name)
-            for seed, folder in self.folders.items()
+            for folder, seed in self.folders.items()
         ]
         steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
         return steps, [_mean([run[step] for run in runs]) for step in steps]
@@ -94,10 +95,9 @@ def of_arms(
     """The results of all arms of which at least one cell is finished."""
     results = []
     for arm in experiment.run_arms:
-        cells = {seed: plan.of_arm[arm.key, seed] for seed in experiment.seeds}
         folders = {
-            seed: folder_of(workdir, cell)
-            for seed, cell in cells.items()
+            folder_of(workdir, cell): seed
+            for cell, seed in plan.of_arm[arm.key].items()
             if cell in finished
         }
         if folders:
@@ -143,7 +143,7 @@ def _value(rows):
     return Value(
         mean=_mean(means),
         sd=statistics.stdev(means) if len(means) > 1 else math.nan,
-        seeds=len(means),
+        count=len(means),
         undefined=max(row["undefined"] for row in rows),
     )
 

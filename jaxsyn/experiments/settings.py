@@ -65,6 +65,9 @@ class Experiment:
       seeds: Of U-Nets.
       generator_seeds: Of all other jobs; U-Net number i is given those with number i,
         modulo their count.
+      divisions: Values of config.data.prepare.split_seed; with each, all is done anew,
+        and a case's values are averaged over the divisions that test it. None: the data
+        sets' own division.
       datasets: The `config.data` of jobs, by name.
       jobs: Configurations of trainings, syntheses and measurements, by name.
       judges: Configurations of judges, without rows, seeds and generator.
@@ -85,6 +88,7 @@ class Experiment:
     about: str = ""
     seeds: Sequence[int] = (0, 1, 2)
     generator_seeds: Sequence[int] = (0,)
+    divisions: Sequence[int] = ()
     datasets: Mapping[str, Any]
     jobs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     judges: Mapping[str, Any] = dataclasses.field(default_factory=dict)

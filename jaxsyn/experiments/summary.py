@@ -7,6 +7,8 @@ from pathlib import Path
 import shlex
 import sys
 
+import numpy as np
+
 from jaxsyn.experiments import comparisons, tables
 from jaxsyn.experiments.plan import Plan, folder_of, slug
 from jaxsyn.experiments.results import course, of_arms
@@ -63,10 +65,12 @@ def _failures(runner) -> Iterator[Notice]:
 def _results(experiment, results) -> Iterator:
     if not experiment.arms:
         return
+    divisions = ", ".join(map(str, experiment.divisions)) or "as configured"
     yield Text(
         (
             f"Seeds of U-Nets: {', '.join(map(str, experiment.seeds))}; of generators:"
-            f" {', '.join(map(str, experiment.generator_seeds))}.",
+            f" {', '.join(map(str, experiment.generator_seeds))}; divisions:"
+            f" {divisions}.",
         )
     )
     yield tables.of_results(experiment, results)
@@ -129,12 +133,15 @@ def _cases(experiment, results) -> Iterator[Figure]:
                 for arm in arms
             }
             for region in next(iter(by_arm.values())):
+                values = {arm: found[region] for arm, found in by_arm.items()}
+                if not np.isfinite(np.concatenate([*values.values()])).any():
+                    continue  # The table of means says so.
                 what = comparisons.words(arms[0], results, region, metric)
                 yield Figure(
                     name=f"cases-{slug(what)}",
-                    caption=f"{what}: every test case, the mean over seeds.",
+                    caption=f"{what}: every test case, the mean over U-Nets.",
                     image=figures.box_plot(
-                        {arm: values[region] for arm, values in by_arm.items()},
+                        values,
                         label=f"{region} {metric}",
                     ),
                     alt=f"Box plots of {what}, arm by arm.",

@@ -40,7 +40,8 @@ def of_results(experiment: Experiment, results: Sequence[ArmResults]) -> Table:
     notes = dict.fromkeys(note for result in results for note in result.notes)
     return Table(
         name="results",
-        caption="Mean over test cases; ± standard deviation over seeds.",
+        caption="Mean over test cases; ± standard deviation over U-Nets: seeds, and"
+        " divisions if there are several.",
         columns=(Column("trained on"), *heads),
         rows=tuple(rows),
         notes=tuple(notes),
@@ -61,7 +62,7 @@ def of_cases(results: Sequence[ArmResults], metrics: Sequence[str]) -> Table:
     heads = ("trained on", *["column"] * several, "region", "metric")
     return Table(
         name="intervals",
-        caption="Means over test cases, of each case's mean over seeds, with 95 %"
+        caption="Means over test cases, of each case's mean over U-Nets, with 95 %"
         " bootstrap intervals (BCa).",
         columns=tuple(map(Column, (*heads, "mean [95 %]", "cases"))),
         rows=tuple(rows),

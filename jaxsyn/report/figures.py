@@ -276,7 +276,7 @@ def _courses(series, x, y):
         f" {name}" if points.size else f" {name}: no values"
         for name, points in series.items()
     ]  # Legends leave out what starts with an underscore: nothing here does.
-    size = 1.5 + _PLOT + max(map(_width, names)) + 0.6, max(3.4, 0.22 * len(names))
+    size = _PLOT + max(map(_width, names)) + 1.4, max(3.4, 0.22 * len(names))
     figure = Figure(size, layout="constrained")
     axes = figure.add_subplot(xlabel=x, ylabel=y)
     axes.grid(axis="y")

@@ -46,7 +46,8 @@ def test_arms_have_a_cell_for_each_seed_and_jobs_for_each_generator_seed():
     ]
     assert made.cells["unet-spade-4"].needs == ("spade-0",)
     assert made.cells["unet-none-3"].needs == ()
-    assert made.of_arm[("", "SPADE"), 4] == "unet-spade-4"
+    assert made.of_arm["", "SPADE"] == {"unet-spade-3": 3, "unet-spade-4": 4}
+    assert made.of_job["spade"] == ["spade-0"]
 
 
 def test_u_nets_take_the_generators_in_turn():
@@ -54,6 +55,16 @@ def test_u_nets_take_the_generators_in_turn():
     needs = [cells[f"unet-spade-{seed}"].needs for seed in (0, 1, 2)]
     assert needs == [("spade-7",), ("spade-9",), ("spade-7",)]
     assert cells["spade-9"].config["seed"] == 9
+
+
+def test_divisions_repeat_everything_on_data_divided_otherwise():
+    made = plan.make(experiment(seeds=[0], divisions=[5, 6]))
+    cell = made.cells["unet-spade-0-split6"]
+    assert cell.needs == ("spade-0-split6",)
+    assert cell.config["data"]["prepare"] == {"image_size": 64, "split_seed": 6}
+    assert made.cells["spade-0-split5"].config["data"]["prepare"]["split_seed"] == 5
+    assert list(made.of_arm["", "none"]) == ["unet-none-0-split5", "unet-none-0-split6"]
+    assert made.of_job["spade"] == ["spade-0-split5", "spade-0-split6"]
 
 
 def test_a_judge_is_given_its_row_seed_and_generator():
@@ -108,7 +119,7 @@ def test_arms_that_start_from_each_other_share_a_cell():
     rows = made.cells["unet-synthetic-0"].config["rows"]
     assert [row["name"] for row in rows] == ["synthetic", "tuned"]
     assert rows[1]["start_from"] == "synthetic"
-    assert made.of_arm[("", "tuned"), 0] == "unet-synthetic-0"
+    assert made.of_arm["", "tuned"] == {"unet-synthetic-0": 0}
 
 
 def test_columns_default_to_judges_where_there_are_several():

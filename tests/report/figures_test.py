@@ -178,6 +178,9 @@ def test_the_diagram_draws_bars_ranks_and_the_critical_difference(drawn):
     stems = [line for line in axes.lines if len(line.get_xdata()) == 3]
     tips = sorted(float(rank(line.get_xdata()[0])) for line in stems)
     assert np.allclose(tips, [1.5, 2.0, 3.0, 4.5, 4.9])
+    # The outermost are on top, so that no line crosses another.
+    depths = {round(float(rank(s.get_xdata()[0])), 1): s.get_ydata()[2] for s in stems}
+    assert depths[1.5] > depths[2.0] > depths[3.0] and depths[4.9] > depths[4.5]
     words = [text.get_text() for text in axes.texts]
     assert {"CD = 1.50", "b   1.50", "d   2.00", "4.90   e"} <= set(words)
     (bar,) = axes.containers
@@ -206,6 +209,9 @@ def test_words_do_not_lie_on_each_other(drawn, count):
     lines = {name: (range(20), values) for name, values in cases.items()}
     figures.curves(lines, x="step", y="loss")
     assert [texts_overlap(figure) for figure in drawn] == [[], [], [], []]
+    for figure in drawn[1:]:  # Names take nothing from what is drawn.
+        inches = figure.axes[0].get_position().width * figure.get_figwidth()
+        assert inches == pytest.approx(5.0, abs=0.5)
 
 
 def test_curves_leave_out_nan_and_name_empty_series(drawn):
@@ -215,6 +221,7 @@ def test_curves_leave_out_nan_and_name_empty_series(drawn):
     assert axes.lines[0].get_xydata().tolist() == [[0.0, 5.0], [2.0, 3.0]]
     words = [text.get_text() for text in legend.get_texts()]
     assert words == [" _a", " $b$: no values"]
+    assert not any(text.get_parse_math() for text in legend.get_texts())
     assert axes.get_xlabel() == "step" and axes.get_ylabel() == "loss"
 
 
@@ -236,5 +243,7 @@ def test_settings_of_the_user_do_not_matter():
     from matplotlib import rc_context
 
     plain = DRAWN["box plot"]()
-    with rc_context({"svg.fonttype": "none", "font.size": 20, "lines.linewidth": 9}):
+    with rc_context(
+        {"svg.fonttype": "none", "font.size": 20, "figure.facecolor": "red"}
+    ):
         assert DRAWN["box plot"]() == plain
