@@ -59,9 +59,11 @@ def get_config(arg=None):
             words, words.system, {"patients": few}
         )
         for origin, (kind, masks) in origins.items():
-            cells = {"generator": f"generator_{few}", "cases": max(cases)}
-            job = base.synthesis(kind, words.data, **cells)
-            job.masks.update(masks(few))
+            job = base.synthesis(
+                kind, words.data, generator=f"generator_{few}", cases=max(cases)
+            )
+            for key, value in masks(few).items():  # Whole: nothing is merged.
+                job.masks[key] = value
             config.jobs[f"{origin}_{few}"] = job
         config.judges[f"patients_{few}"] = _judge(words, few)
     config.arms = tuple(arm for few in patients for arm in _arms(few, cases, origins))

@@ -26,7 +26,7 @@ def main(workdir: Path, name: str) -> int:
     jobs.set_up_process()
     planned = json.loads((workdir / "plan.json").read_text())["cells"][name]
     cell = plan.Cell(name=name, **planned)
-    state = CellState(plan.folder_of(workdir, name))
+    state = CellState(workdir, name)
     with state.held() as ours:
         if not ours:
             return TAKEN
@@ -42,7 +42,8 @@ def main(workdir: Path, name: str) -> int:
 def _attempt(cell, workdir, state) -> tuple[str, int]:
     """Runs the job; returns what came of it, and the exit code."""
     try:
-        jobs.run(ConfigDict(cell.located(workdir)), state.folder)
+        folder = plan.folder_of(workdir, cell.name)
+        jobs.run(ConfigDict(cell.located(workdir)), folder)
     except errors.JaxsynError as error:
         print(f"jaxsyn: {error}", file=sys.stderr)
         if error.exit_code == errors.PREEMPTED:

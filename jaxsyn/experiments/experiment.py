@@ -66,9 +66,10 @@ def _save(planned, config: Mapping[str, Any], folder: Path):
 
 def _failure(runner, failed, workdir):
     first = runner.states[failed[0]]
+    reason = first.failed["error"].splitlines()[0]
     error = CellsFailedError(
         f"{len(failed)} cells failed, {len(runner.blocked())} others need them:"
-        f" {', '.join(failed[:5])}. The first: {first.failed['error']}",
+        f" {', '.join(failed[:5])}. The first: {reason}",
         hint=f"Its log is {first.log}. The same command tries them again.",
     )
     error.exit_code = first.failed["code"]

@@ -96,7 +96,7 @@ def make(experiment: Experiment) -> Plan:
 
 
 def folder_of(workdir: Path, cell: str) -> Path:
-    """The folder of one cell."""
+    """The workdir of one cell's job."""
     return workdir / "cells" / cell
 
 

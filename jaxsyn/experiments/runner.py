@@ -18,7 +18,7 @@ from tqdm import tqdm
 from jaxsyn import errors
 from jaxsyn.engine.interrupt import Preempted, StopRequest
 from jaxsyn.experiments import cell as cell_lib
-from jaxsyn.experiments.plan import Cell, Plan, folder_of
+from jaxsyn.experiments.plan import Cell, Plan
 from jaxsyn.experiments.state import CellState
 
 _POLL_SECONDS = 0.2
@@ -62,7 +62,7 @@ class Runner:
         self._tried: set[str] = set()
         self._elsewhere: set[str] = set()  # Cells that other processes run.
         self._progress: tqdm | None = None
-        self.states = {name: CellState(folder_of(workdir, name)) for name in plan.cells}
+        self.states = {name: CellState(workdir, name) for name in plan.cells}
 
     def run(self) -> None:
         """Runs until nothing is left that can be run.

@@ -17,18 +17,19 @@ _IGNORED += ("data.source_dir", "data.prepared_dir")
 
 
 class CellState:
-    """The folder of a cell, as its job and those who wait for it see it.
+    """What is known of a cell, in a folder beside that of its job.
 
     A process holds the folder's lock while it runs the job; with the process, the lock
     ends.
     """
 
-    def __init__(self, folder: Path):
-        """Takes a folder, which need not be there."""
-        self.folder = folder
-        self.log = folder / "log.txt"
-        self._done, self._failed = folder / "done.json", folder / "failed.json"
-        self._attempts = folder / "attempts.jsonl"
+    def __init__(self, workdir: Path, name: str):
+        """Takes the experiment's folder and a cell's name; neither need be there."""
+        self._name, self.folder = name, workdir / "states" / name
+        self.log = self.folder / "log.txt"
+        self._attempts = self.folder / "attempts.jsonl"
+        self._done = self.folder / "done.json"
+        self._failed = self.folder / "failed.json"
 
     @property
     def done(self) -> dict[str, Any] | None:
@@ -48,9 +49,10 @@ class CellState:
         lines = [line for line in lines if line.split(":")[0] not in _IGNORED]
         if lines:
             raise CheckpointError(
-                f"{self.folder} is finished, with another configuration:\n    "
+                f"{self._name} is finished, with another configuration:\n    "
                 + "\n    ".join(lines),
-                hint="Choose another --workdir, or delete that folder to run it again.",
+                hint="Choose another --workdir, or delete the cell's folders in cells"
+                " and states to run it again.",
             )
 
     @contextlib.contextmanager

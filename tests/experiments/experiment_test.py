@@ -65,10 +65,10 @@ def test_cells_share_what_is_prepared_and_rendered(done):
 
 def test_a_finished_experiment_makes_its_report_alone(done):
     workdir, *_ = done
-    before = (workdir / "cells" / "spade-0" / "attempts.jsonl").read_text()
+    before = (workdir / "states" / "spade-0" / "attempts.jsonl").read_text()
     again = run(workdir)
     assert again.returncode == 0, again.stderr
-    assert (workdir / "cells" / "spade-0" / "attempts.jsonl").read_text() == before
+    assert (workdir / "states" / "spade-0" / "attempts.jsonl").read_text() == before
 
 
 def test_another_configuration_of_a_finished_cell_is_refused(done):
@@ -86,5 +86,5 @@ def test_a_cell_that_fails_ends_the_command_with_its_code(done, tmp_path):
     assert "3 cells failed, 1 others need them" in failed.stderr
     report = (tmp_path / "run" / "report.md").read_text()
     assert "unet-spade-0 was not run" in report and str(missing) in report
-    saved = json.loads((tmp_path / "run" / "cells/spade-0/failed.json").read_text())
+    saved = json.loads((tmp_path / "run" / "states/spade-0/failed.json").read_text())
     assert saved["code"] == 3

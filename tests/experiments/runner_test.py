@@ -180,7 +180,7 @@ def test_a_request_to_stop_ends_the_run_as_preempted(tmp_path):
     with pytest.raises(Preempted, match="SIGTERM"):
         Runner(plan, tmp_path, program=TOY).run()
     thread.join()
-    attempts = (folder_of(tmp_path, "cell") / "attempts.jsonl").read_text()
+    attempts = (tmp_path / "states" / "cell" / "attempts.jsonl").read_text()
     assert json.loads(attempts)["outcome"] == "stopped"
 
 

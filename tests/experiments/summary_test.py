@@ -104,10 +104,10 @@ def finished(tmp_path):
     for name, state in runner.states.items():
         state.folder.mkdir(parents=True)
         state.attempt(made.cells[name].config, "done", 60.0)
-        storage.write_json(
-            state.folder / "environment.json",
-            {"command": [], "python": "3", "devices": ["cpu"]},
-        )
+        folder = folder_of(tmp_path, name)
+        folder.mkdir(parents=True)
+        about = {"command": [], "python": "3", "devices": ["cpu"]}
+        storage.write_json(folder / "environment.json", about)
     for (_, name), cells in made.of_arm.items():
         for cell, seed in cells.items():
             leave_a_judge(folder_of(tmp_path, cell), name, seed)

@@ -13,6 +13,7 @@ from jaxsyn.experiments import cell
 
 def run(config, workdir):
     """Does as `config.does` says, after noting that it began."""
+    workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / "began.txt", "a") as file:
         file.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}\n")
     if config.does == "fail":
