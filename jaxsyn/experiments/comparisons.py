@@ -11,6 +11,7 @@ from jaxsyn.experiments.settings import Experiment
 from jaxsyn.metrics import statistics
 
 LOWER_IS_BETTER = ("hd", "hd95", "assd", "loss", "volume_loss")
+ALPHA = 0.05
 Compared = dict[str, dict[str, statistics.Comparison]]
 
 
@@ -66,6 +67,30 @@ def rankings(
             except DataError as error:
                 why.append(f"{what}: {error.args[0]}")
     return found, why
+
+
+def in_words(
+    what: str, arms: Mapping[str, statistics.Comparison], baseline: str
+) -> str:
+    """Which arms are better or worse than the baseline, in a sentence."""
+    tested = {name: c for name, c in arms.items() if not math.isnan(c.p)}
+    if not tested:
+        return f"{what}: too few cases to test anything."
+    sign = -1 if what.split()[-1] in LOWER_IS_BETTER else 1
+    better, worse = [], []
+    for name, comparison in tested.items():
+        if comparison.adjusted < ALPHA:
+            good = sign * comparison.difference.mean > 0
+            (better if good else worse).append(name)
+    parts = [
+        f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} {how}"
+        for names, how in ((better, "better"), (worse, "worse"))
+        if names
+    ]
+    rest = len(tested) - len(better) - len(worse)
+    if rest:
+        parts.append(f"{rest} of {len(tested)} cannot be told apart from it")
+    return f"{what}, against “{baseline}”: {'; '.join(parts)}."
 
 
 def label(result: ArmResults, among: Sequence[ArmResults]) -> str:

@@ -37,6 +37,7 @@ def page_of(experiment: Experiment, plan: Plan, runner: Runner, workdir: Path) -
     }
     sections = (
         Section("Failures", tuple(_failures(runner))),
+        Section("In short", tuple(_in_short(experiment, results))),
         Section("Results", tuple(_results(experiment, results))),
         Section("Differences", tuple(_differences(experiment, results))),
         Section("Ranking", tuple(_ranking(experiment, results))),
@@ -60,6 +61,17 @@ def _failures(runner) -> Iterator[Notice]:
             yield Notice(f"{name} failed: {state.failed['error']}")
     for name, need in runner.blocked().items():
         yield Notice(f"{name} was not run: it needs {need}, which failed.")
+
+
+def _in_short(experiment, results) -> Iterator[Text]:
+    """What the tests found of each region and metric, in a sentence."""
+    found = comparisons.with_baseline(experiment, results)
+    sentences = (
+        comparisons.in_words(what, arms, experiment.baseline)
+        for what, arms in found.items()
+    )
+    if found:
+        yield Text(tuple(sentences))
 
 
 def _results(experiment, results) -> Iterator:

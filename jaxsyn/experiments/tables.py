@@ -114,19 +114,30 @@ def of_costs(folders: Mapping[str, Path], seconds: Mapping[str, float]) -> Table
     """
     rows = []
     for name, folder in folders.items():
-        sizes, environment = (
-            _json(folder / "sizes.json"),
-            _json(folder / "environment.json"),
-        )
+        sizes = _json(folder / "sizes.json")
         parameters = f"{sum(sizes.values()):,}" if sizes else NOTHING
-        device = ", ".join(sorted(set(environment.get("devices", [])))) or NOTHING
-        rows.append(Row((name, parameters, f"{seconds[name]:,.0f}", device)))
+        rate = NOTHING
+        if sizes and (steps := _steps(folder)):
+            batch_size = _json(folder / "config.json")["train"]["batch_size"]
+            rate = number(steps * batch_size / seconds[name])
+        devices = _json(folder / "environment.json").get("devices", [])
+        device = ", ".join(sorted(set(devices))) or NOTHING
+        rows.append(Row((name, parameters, f"{seconds[name]:,.0f}", rate, device)))
+    heads = ("cell", "parameters", "seconds", "images a second", "device")
     return Table(
         name="costs",
-        caption="Each cell's networks and time, starting and compiling included.",
-        columns=tuple(map(Column, ("cell", "parameters", "seconds", "device"))),
+        caption="Each cell's networks and time, starting and compiling included; of"
+        " trainings, images a second.",
+        columns=tuple(map(Column, heads)),
         rows=tuple(rows),
     )
+
+
+def _steps(folder):
+    """Steps of a finished training."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0
 
 
 def of_comparisons(

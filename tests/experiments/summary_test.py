@@ -14,6 +14,7 @@ from jaxsyn.experiments import comparisons, plan, results, summary, tables
 from jaxsyn.experiments.plan import folder_of, slug
 from jaxsyn.experiments.runner import Runner
 from jaxsyn.experiments.settings import Experiment
+from jaxsyn.metrics import statistics
 from jaxsyn.report import page
 
 CASES = 12
@@ -93,6 +94,7 @@ def leave_a_training(folder):
         shade = Image.new("L", (4, 4), step)
         shade.save(folder / "samples" / f"step_{step:07d}.png")
     storage.write_json(folder / "sizes.json", {"generator": 1000, "critic": 234})
+    storage.write_json(folder / "config.json", {"train": {"batch_size": 24}})
 
 
 @pytest.fixture
@@ -153,6 +155,27 @@ def test_arms_are_compared_case_by_case(finished):
     assert spade.difference.mean == pytest.approx(0.1)
     assert spade.p == pytest.approx(2 / 2**CASES)  # All twelve cases are better.
     assert spade.adjusted == pytest.approx(2 * spade.p)
+
+
+def test_what_was_found_is_said_in_a_sentence():
+    def compared(difference, adjusted):
+        interval = statistics.Interval(mean=difference, low=0, high=0, count=9)
+        return statistics.Comparison(difference=interval, p=adjusted, adjusted=adjusted)
+
+    arms = {
+        "a": compared(0.1, 0.01),
+        "b": compared(-0.1, 0.02),
+        "c": compared(0.2, 0.06),
+    }
+    said = comparisons.in_words("ET dice", arms, "none")
+    assert said == (
+        "ET dice, against “none”: a is better; b is worse; 1 of 3 cannot be told apart"
+        " from it."
+    )
+    said = comparisons.in_words("ET hd95", arms, "none")
+    assert "b is better; a is worse" in said
+    few = {"a": compared(0.1, math.nan)}
+    assert "too few cases" in comparisons.in_words("ET dice", few, "none")
 
 
 def test_arms_are_ranked_in_regions_of_cases_or_in_cases(finished):
@@ -246,6 +269,7 @@ def test_the_page_has_all_of_it_and_the_failures_first(finished, tmp_path):
     titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     assert titles == [
         "Failures",
+        "In short",
         "Results",
         "Differences",
         "Ranking",
@@ -257,6 +281,8 @@ def test_the_page_has_all_of_it_and_the_failures_first(finished, tmp_path):
         "How to repeat it",
     ]
     assert "unet-borde-1 failed: There is no memory." in text
+    assert "| spade-0 | 1,234 | 60 | 2 | cpu |" in text  # 5 steps of 24 in a minute.
+    assert "ET dice, against “none”: SPADE, BORDE are better." in text
     assert "1,234" in text and "step 0000010" in text
     assert path.read_text().count("data:image/svg") >= 5
     made_files = {p.name for p in (workdir / "tables").iterdir()}
