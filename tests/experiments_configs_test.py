@@ -458,3 +458,14 @@ def test_tissues_are_background_where_the_tumour_is_asked_for():
     views = pgan_spade_table1.get_config().judges
     sizes = [len(spec.merge(views[view].merge.to_dict()).classes) for view in views]
     assert dict(zip(views, sizes, strict=True)) == {"seven": 7, "four": 4, "two": 2}
+
+
+def test_scores_of_paper_003_add_up():
+    for data in ("brats20_003", "ibsr18"):
+        arms = get_config("stylegan_table2", f"data={data}").arms
+        scores = {arm["name"]: arm["score"] for arm in arms}
+        assert len(scores) == 26 and sum(scores.values()) == 0
+    assert scores["BL w.o."] == 10 and scores["B-SG w.o. + 500"] == -20
+    assert scores["MC-SG w. + 20"] == 6
+    few = get_config("stylegan_table2", "patients=12").arms
+    assert not any("score" in arm for arm in few)

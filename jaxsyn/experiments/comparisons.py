@@ -10,7 +10,7 @@ from jaxsyn.experiments.results import ArmResults, Unit
 from jaxsyn.experiments.settings import Experiment
 from jaxsyn.metrics import statistics
 
-LOWER_IS_BETTER = ("hd", "hd95", "assd", "loss", "volume_loss")
+LOWER_IS_BETTER = ("hd", "hd95", "assd", "loss", "relative_volume")
 ALPHA = 0.05
 Compared = dict[str, dict[str, statistics.Comparison]]
 

@@ -24,6 +24,7 @@ class Arm:
       generator: The training whose generator renders training cases' label maps.
       export: The synthesis job whose cases are taken instead.
       printed: The paper's values, by region and metric.
+      score: The paper's score of it in a ranking.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Arm:
     generator: str = ""
     export: str = ""
     printed: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    score: int | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -126,6 +126,11 @@ def _ranking(experiment, results) -> Iterator:
                 " blocks for independent, which regions of one patient are not quite.",
             )
         )
+    printed = {
+        comparisons.label(result, results): result.arm.score
+        for result in results
+        if result.arm.score is not None
+    }
     for what, ranking in found.items():
         yield Figure(
             name=f"ranks-{slug(what)}",
@@ -133,7 +138,7 @@ def _ranking(experiment, results) -> Iterator:
             image=figures.critical_difference(ranking),
             alt=f"Critical-difference diagram of {what}.",
         )
-        yield tables.of_ranking(ranking, f"ranks-{slug(what)}", what)
+        yield tables.of_ranking(ranking, f"ranks-{slug(what)}", what, printed)
 
 
 def _cases(experiment, results) -> Iterator[Figure]:

@@ -175,15 +175,18 @@ def of_comparisons(
     )
 
 
-def of_ranking(ranking: statistics.Ranking, name: str, what: str) -> Table:
-    """Mean ranks, scores and signs of all pairs."""
+def of_ranking(
+    ranking: statistics.Ranking, name: str, what: str, printed: Mapping[str, int]
+) -> Table:
+    """Mean ranks, scores, those that were `printed`, and signs of all pairs."""
     signs = {1: "+", -1: MINUS, 0: "0"}
     rows = [
         Row(
             (
                 f"{i + 1}. {method}",
                 f"{ranking.ranks[i]:.2f}",
-                str(ranking.scores[method]).replace("-", MINUS),
+                _signed(ranking.scores[method]),
+                *([_signed(printed.get(method))] if printed else []),
                 *(signs[int(sign)] if i != j else "" for j, sign in enumerate(row)),
             )
         )
@@ -191,12 +194,13 @@ def of_ranking(ranking: statistics.Ranking, name: str, what: str) -> Table:
             zip(ranking.names, ranking.signs, strict=True)
         )
     ]
+    scores = ("score", "score, printed") if printed else ("score",)
     numbers = (str(i + 1) for i in range(len(ranking.names)))
     return Table(
         name=name,
         caption=f"{what}: mean ranks (1 is best), scores and signs. + means better than"
         f" the column's method by Nemenyi's test, {MINUS} worse, 0 not told apart.",
-        columns=tuple(map(Column, ("method", "rank", "score", *numbers))),
+        columns=tuple(map(Column, ("method", "rank", *scores, *numbers))),
         rows=tuple(rows),
         notes=(
             f"Friedman's χ² = {ranking.statistic:.2f}, p = {p_value(ranking.p)}, over"
@@ -227,6 +231,10 @@ def ranged(interval: statistics.Interval, *, signed: bool = False) -> str:
     words = (f"{v:{sign}.3f}" for v in (interval.mean, interval.low, interval.high))
     mean, low, high = (word.replace("-", MINUS) for word in words)
     return mean if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
+
+
+def _signed(score: int | None) -> str:
+    return "" if score is None else str(score).replace("-", MINUS)
 
 
 def p_value(p: float) -> str:

@@ -33,7 +33,7 @@ CONFIG = {
     "arms": [
         {"name": "none", "row": {}, "printed": {"ET": {"dice": 0.69}}},
         {"name": "SPADE", "row": {}, "generator": "spade"},
-        {"name": "BORDE", "row": {}},
+        {"name": "BORDE", "row": {}, "score": -3},
         {"name": "leader", "printed": {"ET": {"dice": 0.93}}},
     ],
     "baseline": "none",
@@ -282,6 +282,7 @@ def test_the_page_has_all_of_it_and_the_failures_first(finished, tmp_path):
     ]
     assert "unet-borde-1 failed: There is no memory." in text
     assert "| spade-0 | 1,234 | 60 | 2 | cpu |" in text  # 5 steps of 24 in a minute.
+    assert "| 3\\. BORDE | 1.00 | 2 | −3 |" in text
     assert "ET dice, against “none”: SPADE, BORDE are better." in text
     assert "1,234" in text and "step 0000010" in text
     assert path.read_text().count("data:image/svg") >= 5
