@@ -77,6 +77,12 @@ def test_a_judge_is_given_its_row_seed_and_generator():
     assert located["data"]["prepared_dir"] == "w/prepared"
 
 
+def test_folders_that_are_given_are_kept():
+    datasets = {"brats": {**DATA, "prepared_dir": "mine"}}
+    cell = cells_of(datasets=datasets)["unet-spade-4"]
+    assert cell.located(Path("w"))["data"]["prepared_dir"] == "mine"
+
+
 def test_an_export_takes_the_place_of_a_generator():
     jobs = {"spade": train(), "syn": {**train(), "job": "synthesize"}}
     jobs["syn"]["generator"] = "cell:spade"
@@ -111,15 +117,15 @@ def test_data_sets_of_label_maps_are_laid_in_too():
 
 def test_arms_that_start_from_each_other_share_a_cell():
     arms = [
-        arm("synthetic", generator="spade"),
+        arm("All synthetic", generator="spade"),
         arm("other"),
-        {"name": "tuned", "row": {"patients": 10, "start_from": "synthetic"}},
+        {"name": "tuned", "row": {"patients": 10, "start_from": "All synthetic"}},
     ]
     made = plan.make(experiment(arms=arms, seeds=[0]))
-    rows = made.cells["unet-synthetic-0"].config["rows"]
-    assert [row["name"] for row in rows] == ["synthetic", "tuned"]
-    assert rows[1]["start_from"] == "synthetic"
-    assert made.of_arm["", "tuned"] == {"unet-synthetic-0": 0}
+    rows = made.cells["unet-all-synthetic-0"].config["rows"]
+    assert [row["name"] for row in rows] == ["all-synthetic", "tuned"]
+    assert rows[1]["start_from"] == "all-synthetic"
+    assert made.of_arm["", "tuned"] == {"unet-all-synthetic-0": 0}
 
 
 def test_columns_default_to_judges_where_there_are_several():

@@ -74,8 +74,11 @@ def leave_a_judge(folder, arm, seed):
         }
         for region in ("ET", "WT")
     ]
-    judge_tables.write_rows(folder, "cases", rows)
-    judge_tables.write_rows(folder, "table", means)
+    # Another row of the judge's is another arm's.
+    judge_tables.write_rows(folder, "cases", [*rows, {**rows[0], "row": "other"}])
+    judge_tables.write_rows(
+        folder, "table", [*means, {**means[0], "row": "other", "mean": 0.0}]
+    )
     storage.write_json(folder / "notes.json", ["2 test patients."])
     run = folder / "cells" / f"{slug(arm)}-{seed}"
     run.mkdir(parents=True)
