@@ -469,3 +469,13 @@ def test_scores_of_paper_003_add_up():
     assert scores["MC-SG w. + 20"] == 6
     few = get_config("stylegan_table2", "patients=12").arms
     assert not any("score" in arm for arm in few)
+
+
+def test_stroke_is_trained_on_for_as_many_epochs_as_in_the_paper():
+    arms = {arm["name"]: arm["row"] for arm in get_config("stroke_table1").arms}
+    assert arms["clinical"]["steps"] == 31_000
+    assert arms["10 clinical"]["steps"] == 1000
+    assert arms["synthetic, then 50 clinical"]["steps"] == 1500
+    assert "steps" not in arms["synthetic"]
+    shrunk = get_config("stroke_table1", "runlocal").arms
+    assert max(arm["row"].get("steps", 0) for arm in shrunk) == 4

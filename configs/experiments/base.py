@@ -151,10 +151,10 @@ def shrink(config: ConfigDict) -> ConfigDict:
 
 
 def _shrunk_arm(arm):
-    """At most one patient, or all, and at most two synthetic cases."""
+    """At most one patient, or all, two synthetic cases and four steps."""
     if "row" not in arm:
         return arm
-    most = {"patients": 1, "synthetic_cases": 2}
+    most = {"patients": 1, "synthetic_cases": 2, "steps": 4}
     row = {key: min(value, most.get(key, value)) for key, value in arm["row"].items()}
     return {**arm, "row": row}
 

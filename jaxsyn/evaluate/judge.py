@@ -229,7 +229,7 @@ class Judge:
             "seed": seed,
             "data": prepared.key,
             **{key: getattr(self.parts, key) for key in ("system", "optimizers")},
-            "train": dataclasses.asdict(self.training),
+            "train": dataclasses.asdict(self._training(row)),
             "selection": dataclasses.asdict(self.selection),
             "metrics": dataclasses.asdict(self.metrics),
             "depth": self.parts.depth,
@@ -252,7 +252,7 @@ class Judge:
             spec=spec,
             system=self._system(row, prepared, slices),
             optimizers=self.parts.optimizers,
-            training=self.training,
+            training=self._training(row),
             selection=self.selection,
             seed=seed,
             meta={
@@ -294,6 +294,12 @@ class Judge:
     def _spec(self, prepared):
         """What U-Nets are told of the labels."""
         return prepared.spec.merge(self.parts.merge)
+
+    def _training(self, row):
+        """How long one row's U-Nets are trained."""
+        return dataclasses.replace(
+            self.training, steps=row.steps or self.training.steps
+        )
 
     def _feed(self, row, seed, prepared, slices):
         depth = self.parts.depth
@@ -339,10 +345,11 @@ class Judge:
     def _about(self, prepared) -> list[str]:
         """What the table's numbers depend on, in words."""
         test = tested_patients(prepared)
+        own = "".join(f", {row.steps} for {row.name}" for row in self.rows if row.steps)
         lines = [
             f"{len(test)} test patients; {len(self.parts.seeds)} seeds;"
             f" {self.training.steps} steps of batch {self.training.batch_size} for"
-            " every row; weights:"
+            f" every row{own}; weights:"
             f" {self.selection.by}. Mean ± standard deviation over seeds of the mean"
             " over cases, on the prepared grid.",
         ]

@@ -25,6 +25,7 @@ class Row:
       synthetic_cases: Their number, where it is not given as a multiple.
       augment: One of `augment.PRESETS`, applied to both.
       start_from: A row above, whose weights are the start: fine-tuning.
+      steps: Of its training, where they are not the judge's.
     """
 
     name: str
@@ -33,16 +34,18 @@ class Row:
     synthetic_cases: int = 0
     augment: str = "none"
     start_from: str = ""
+    steps: int = 0
 
     def __post_init__(self):
         if self.augment not in PRESETS:
             what = f"Row {self.name!r}: augment={self.augment!r}"
             raise settings.unknown(what, self.augment, list(PRESETS))
-        if self.patients < -1 or min(self.synthetic, self.synthetic_cases) < 0:
+        least = min(self.synthetic, self.synthetic_cases, self.steps)
+        if self.patients < -1 or least < 0:
             raise UsageError(
                 f"Row {self.name!r} has patients={self.patients},"
-                f" synthetic={self.synthetic} and"
-                f" synthetic_cases={self.synthetic_cases}.",
+                f" synthetic={self.synthetic},"
+                f" synthetic_cases={self.synthetic_cases} and steps={self.steps}.",
                 hint="patients is -1 for all, or 0 or more; the others are 0 or more.",
             )
         if self.synthetic and self.synthetic_cases:

@@ -60,7 +60,7 @@ def filled(folder, generator):
         {"name": "none"},
         {"name": "both", "augment": "classical", "synthetic": 1.5},
         {"name": "synthetic", "patients": 0, "synthetic": 1.0},
-        {"name": "tuned", "patients": 1, "start_from": "synthetic"},
+        {"name": "tuned", "patients": 1, "start_from": "synthetic", "steps": 2},
     )
     config = config_of(folder, generator, rows=rows, seeds=(0, 1))
     config.paper = {"none": {"WT": {"dice": 0.85}}}
@@ -209,6 +209,17 @@ def test_fine_tuning_starts_from_the_other_rows_weights(filled):
     assert first["step"] == tuned["step"] == 2
     one, other = (Segmenter.load(workdir / f"cells/{r}-0") for r in ("none", "tuned"))
     assert one.meta["depth"] == other.meta["depth"] == 0
+
+
+def test_a_row_may_be_trained_for_other_steps_than_the_others(filled):
+    workdir, _ = filled
+    for row, steps in (("synthetic", 4), ("tuned", 2)):
+        result = json.loads((workdir / f"cells/{row}-0/result.json").read_text())
+        assert result["tested_steps"] == [steps]
+    assert (
+        "4 steps of batch 4 for every row, 2 for tuned"
+        in (workdir / "table.md").read_text()
+    )
 
 
 def test_a_stopped_table_goes_on_to_the_same_numbers(filled, folder, monkeypatch):

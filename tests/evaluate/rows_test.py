@@ -69,6 +69,7 @@ def test_more_synthetic_cases_than_there_are():
     [
         ({"synthetic": 1.0, "synthetic_cases": 3}, "1.0 and synthetic_cases=3"),
         ({"synthetic_cases": -1}, "synthetic_cases=-1"),
+        ({"steps": -1}, "steps=-1"),
         ({"patients": 0}, "nothing to be trained on"),
     ],
 )
