@@ -19,6 +19,7 @@ def get_config(arg=None):
     config = ConfigDict()
     config.job = "quality"
     config.generator = ""  # The workdir of a training.
+    config.export = ""  # Or of a synthesis job; without the metric ssim.
     config.segmenter = ""  # A folder in the cells of a judge, for fd_unet.
     config.seed = 0
     config.part = "test"  # Whose label maps and images: train, validation or test.

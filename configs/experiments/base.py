@@ -52,10 +52,10 @@ def train(system: str, data: str, *words: str, local: bool = False) -> ConfigDic
     return on(config, data, **difference(config.data, plain.data))
 
 
-def quality(generator: str, data: str, *metrics: str) -> ConfigDict:
-    """A table of image quality of the training job called `generator`."""
+def quality(job: str, data: str, *metrics: str, export: bool = False) -> ConfigDict:
+    """A table of image quality of the training called `job`, or of the synthesis."""
     config = quality_brats.get_config()
-    config.generator = f"cell:{generator}"
+    config["export" if export else "generator"] = f"cell:{job}"
     config.metrics = metrics or config.metrics
     return on(config, data)
 

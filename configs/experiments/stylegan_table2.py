@@ -66,12 +66,16 @@ def get_config(arg=None):
         for arm, score in zip(config.arms, SCORES.get(words.data, ()), strict=False):
             arm["score"] = score
     config.baseline = config.arms[0]["name"]
-    config.quality = ({"name": "C-SG", "job": "quality"},)
+    config.quality = (
+        {"name": "B-SG", "job": "quality_b_sg"},
+        {"name": "MC-SG", "job": "quality_mc_sg"},
+        {"name": "C-SG, on real label maps", "job": "quality_c_sg"},
+    )
     return base.shrink(config) if words.runlocal else config
 
 
 def _add_jobs(config, words, cases):
-    """Three generators, the cases of two, and the quality of one."""
+    """Three generators, the cases of two ways, and how real they look."""
     trainings = {
         "b_sg": ("stylegan2", "makes=pairs"),
         "m_sg": ("stylegan2", "makes=masks"),
@@ -90,7 +94,11 @@ def _add_jobs(config, words, cases):
             slices=SIZES[words.data][0],
         )
         config.jobs[f"cases_{name}"].masks.generator = f"cell:{labels}"
-    config.jobs.quality = base.quality("c_sg", words.data, "fid")
+    for name in ("b_sg", "mc_sg"):
+        config.jobs[f"quality_{name}"] = base.quality(
+            f"cases_{name}", words.data, "fid", export=True
+        )
+    config.jobs.quality_c_sg = base.quality("c_sg", words.data, "fid")
 
 
 def _arm(system, count, augment, words):

@@ -1,7 +1,8 @@
 """How much a generator's images look like real ones: a table of metrics.
 
-Real images are those of a part of a prepared set; synthetic ones are rendered from
-their label maps, so that anatomies are the same on both sides.
+Real images are those of a part of a prepared set. Synthetic ones are rendered from
+their label maps, so that anatomies are the same on both sides; or they are those of a
+synthesis job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,13 @@ from jaxsyn import workdir as workdir_lib
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.preprocess import dequantise
 from jaxsyn.errors import UsageError
-from jaxsyn.evaluate import tables
+from jaxsyn.evaluate import synthetic, tables
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.metrics import quality
 from jaxsyn.metrics.frechet import frechet_distance
-from jaxsyn.synthesis.fitting import check_fits, check_no_leak
+from jaxsyn.metrics.quality_measures import PAIRED
+from jaxsyn.synthesis.export import check_lineages
+from jaxsyn.synthesis.fitting import check_fits, check_no_leak, tested_patients
 from jaxsyn.synthesis.generator import Generator
 
 PARTS = ("train", "validation", "test")
@@ -33,7 +36,8 @@ class QualityConfig:
 
     Attributes:
       job: `quality`.
-      generator: The workdir of a training.
+      generator: The workdir of a training; or
+      export: that of a synthesis job, in the format `brats` or `nifti`.
       data: The real data, prepared as the training's.
       part: Whose label maps and images; `test` patients must be new to the generator.
       metrics: Of `jaxsyn.metrics.quality`.
@@ -42,8 +46,9 @@ class QualityConfig:
     """
 
     job: str
-    generator: str
     data: Mapping[str, Any]
+    generator: str = ""
+    export: str = ""
     part: str = "test"
     metrics: Sequence[str] = quality.DEFAULT
     segmenter: str = ""
@@ -53,10 +58,19 @@ class QualityConfig:
         if self.part not in PARTS:
             what = f"config.part={self.part!r}"
             raise settings.unknown(what, self.part, list(PARTS))
-        if not self.generator:
+        if bool(self.generator) == bool(self.export):
             raise UsageError(
-                "No config.generator is given.",
-                hint="Name the workdir of a training: --config.generator=WORKDIR",
+                f"config.generator is {self.generator!r} and config.export is"
+                f" {self.export!r}.",
+                hint="Name the workdir of a training: --config.generator=WORKDIR, or of"
+                " a synthesis job: --config.export=WORKDIR",
+            )
+        paired = sorted({*self.metrics} & {*PAIRED})
+        if self.export and paired:
+            raise UsageError(
+                f"config.metrics has {', '.join(paired)}, but exported cases are no"
+                " counterparts of real ones.",
+                hint="Leave these out, or give config.generator.",
             )
 
 
@@ -73,15 +87,12 @@ def run(config: Any, workdir: Path) -> None:
     config = config.to_dict()
     job = settings.build(QualityConfig, config, "config")
     data = DataSettings.from_config(job.data)
-    generator = Generator.load(job.generator)
+    workdir_lib.check(workdir, config)
+    default_dir = workdir.parent / "prepared"
+    prepared = data.open(default_dir)
+    fake = _synthetic(job, data, prepared, default_dir)
     workdir_lib.claim(workdir, config)
-    prepared = data.open(workdir.parent / "prepared")
-    check_fits(generator, prepared)
-    if job.part == "test":
-        check_no_leak(generator, prepared)
-    cache = prepared.cache(job.part)
-    real = dequantise(np.asarray(cache.image))
-    fake = generator.generate(np.asarray(cache.label), seed=job.seed, normalised=True)
+    real = dequantise(np.asarray(prepared.cache(job.part).image))
     rows = quality.evaluate(
         real,
         fake,
@@ -100,6 +111,22 @@ def run(config: Any, workdir: Path) -> None:
     ):
         file.write(f"{table}\n".encode())
     print(f"{table}\n\nSaved in {workdir}")
+
+
+def _synthetic(job, data, prepared, default_dir) -> Float[np.ndarray, "n h w c"]:
+    """The synthetic images, in [-1, 1]; none of them learnt from who is tested."""
+    if job.export:
+        folder = Path(job.export)
+        if job.part == "test":
+            check_lineages(folder, tested_patients(prepared))
+        made = synthetic.of_export(folder, data, default_dir)
+        return dequantise(np.asarray(made.cache("train").image))
+    generator = Generator.load(job.generator)
+    check_fits(generator, prepared)
+    if job.part == "test":
+        check_no_leak(generator, prepared)
+    labels = np.asarray(prepared.cache(job.part).label)
+    return generator.generate(labels, seed=job.seed, normalised=True)
 
 
 def distance_in_unet(

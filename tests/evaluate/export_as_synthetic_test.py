@@ -1,13 +1,15 @@
 """What a synthesis job wrote, as the synthetic cases of a judge."""
 
+import json
+
 import numpy as np
 import pytest
 
-from configs import judge_borde_brats, synthesize_brats
+from configs import judge_borde_brats, quality_brats, synthesize_brats
 from fixtures import save_training
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.errors import DataError, UsageError
-from jaxsyn.evaluate import rows, synthetic
+from jaxsyn.evaluate import image_quality, rows, synthetic
 from jaxsyn.evaluate.judge import Judge
 from jaxsyn.synthesis import synthesize
 from jaxsyn.synthesis.export import check_lineages
@@ -59,6 +61,25 @@ def test_a_test_patient_behind_it(made):
         check_lineages(export, prepared.split.parts["train"])
     with pytest.raises(DataError, match="is no finished export"):
         check_lineages(export / "sheets", prepared.split.parts["test"])
+
+
+def test_its_images_are_compared_with_real_ones(made, tmp_path):
+    folder, data, prepared, export = made
+    config = quality_brats.get_config("runlocal")
+    config.data.prepared_dir = str(folder / "prepared")
+    config.update({"export": str(export), "metrics": ("histogram",)})
+    image_quality.run(config, tmp_path / "quality")
+    lines = (tmp_path / "quality/quality.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    made_slices = synthetic.of_export(export, data, folder / "prepared").counts
+    assert {row["n_fake"] for row in found} == {made_slices["train"]}
+    assert {row["n_real"] for row in found} == {prepared.counts["test"]}
+    config.metrics = ("ssim",)
+    with pytest.raises(UsageError, match="ssim, but exported cases"):
+        image_quality.run(config, tmp_path / "paired")
+    config.update({"metrics": ("swd",), "generator": str(folder / "images")})
+    with pytest.raises(UsageError, match="config.generator is .* and config.export"):
+        image_quality.run(config, tmp_path / "both")
 
 
 def test_an_export_in_another_format(made, tmp_path):

@@ -16,6 +16,7 @@ from jaxsyn.engine.interrupt import Preempted
 from jaxsyn.errors import CheckpointError
 from jaxsyn.experiments.plan import Cell, Plan, folder_of
 from jaxsyn.experiments.runner import Runner
+from jaxsyn.experiments.state import CellState
 
 TOY = (str(Path(__file__).parent / "toy_cell.py"),)
 
@@ -151,10 +152,26 @@ def test_processes_share_the_cells(tmp_path):
     assert [len(began(tmp_path, name)) for name in "abc"] == [1, 1, 1]
 
 
+def test_what_another_process_was_killed_at_is_taken_over(tmp_path):
+    go = tmp_path / "go"
+    plan_of(tmp_path, cell=({"does": "wait", "until": str(go)},))
+    first = start(tmp_path)
+    wait_for(lambda: began(tmp_path, "cell"))
+    second = start(tmp_path)
+    time.sleep(3)  # It waits for the first.
+    assert second.poll() is None and len(began(tmp_path, "cell")) == 1
+    first.kill()
+    wait_for(lambda: len(began(tmp_path, "cell")) == 2)
+    go.write_text("")
+    assert second.wait(30) == 0, second.stderr.read()
+    assert CellState(tmp_path, "cell").done
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_cell_ends_with_its_runner_and_is_run_again(tmp_path, number):
     go = tmp_path / "go"
     plan = plan_of(tmp_path, cell=({"does": "wait", "until": str(go)},))
+    CellState(tmp_path, "cell").fail("An earlier attempt failed.", 1)
     process = start(tmp_path)
     wait_for(lambda: began(tmp_path, "cell"))
     process.send_signal(number)
