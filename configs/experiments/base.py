@@ -30,6 +30,7 @@ def experiment(title: str, about: str, **changes: Any) -> ConfigDict:
     config.curves = ConfigDict()  # Trainings, and which metric's course is shown.
     config.devices = ()  # Accelerators to spread the cells over.
     config.dry_run = False  # Lists the cells, and runs none.
+    config.report_only = False  # Reports on the finished ones, and runs none.
     config.update(changes)
     return config
 

@@ -42,12 +42,14 @@ def run(config: Any, workdir: Path) -> None:
         print(cost.table(planned, runner.states, workdir))
         return
     _save(planned, config, workdir)
-    runner.run()
+    if not experiment.report_only:
+        runner.run()
     made = summary.page_of(experiment, planned, runner, workdir)
     with storage.lock(workdir / ".lock"):
         path = page.write(made, workdir)
     failed = [name for name, state in runner.states.items() if state.failed]
-    print(f"{len(planned.cells) - len(failed)} cells done. Report: {path}")
+    done = sum(bool(state.done) for state in runner.states.values())
+    print(f"{done} of {len(planned.cells)} cells are done. Report: {path}")
     if failed:
         raise _failure(runner, failed, workdir)
 

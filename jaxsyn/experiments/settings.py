@@ -83,6 +83,7 @@ class Experiment:
       devices: Accelerators that each get a cell of their own, as CUDA_VISIBLE_DEVICES
         names them; by default one cell at a time has all.
       dry_run: Print the cells and what they cost, and run none.
+      report_only: Run none, and report on what is finished, others being missing.
     """
 
     job: str
@@ -102,6 +103,7 @@ class Experiment:
     curves: Mapping[str, str] = dataclasses.field(default_factory=dict)
     devices: Sequence[str] = ()
     dry_run: bool = False
+    report_only: bool = False
 
     def __post_init__(self):
         if self.unit not in UNITS:

@@ -38,7 +38,7 @@ def page_of(experiment: Experiment, plan: Plan, runner: Runner, workdir: Path) -
     sections = (
         Section("Failures", tuple(_failures(runner))),
         Section("In short", tuple(_in_short(experiment, results))),
-        Section("Results", tuple(_results(experiment, results))),
+        Section("Results", tuple(_results(experiment, results, runner))),
         Section("Differences", tuple(_differences(experiment, results))),
         Section("Ranking", tuple(_ranking(experiment, results))),
         Section("Cases", tuple(_cases(experiment, results))),
@@ -74,9 +74,15 @@ def _in_short(experiment, results) -> Iterator[Text]:
         yield Text(tuple(sentences))
 
 
-def _results(experiment, results) -> Iterator:
+def _results(experiment, results, runner) -> Iterator:
     if not experiment.arms:
         return
+    missing = sum(not state.done for state in runner.states.values())
+    if missing:
+        yield Notice(
+            f"{missing} of {len(runner.states)} cells are not finished: what depends on"
+            " them is missing here, or is of fewer seeds."
+        )
     divisions = ", ".join(map(str, experiment.divisions)) or "as configured"
     yield Text(
         (

@@ -45,7 +45,7 @@ def test_a_dry_run_prints_the_cells_and_what_they_cost(done):
 def test_it_fills_the_table_beside_what_was_printed(done):
     workdir, _, ran = done
     assert ran.returncode == 0, ran.stderr
-    assert "4 cells done" in ran.stdout
+    assert "4 of 4 cells are done" in ran.stdout
     table = (workdir / "tables" / "results.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in table[1:6]] == [
         "no augmentation",
@@ -69,6 +69,14 @@ def test_a_finished_experiment_makes_its_report_alone(done):
     again = run(workdir)
     assert again.returncode == 0, again.stderr
     assert (workdir / "states" / "spade-0" / "attempts.jsonl").read_text() == before
+
+
+def test_a_report_alone_is_of_what_there_is(tmp_path):
+    made = run(tmp_path / "run", "--config.report_only")
+    assert made.returncode == 0, made.stderr
+    assert "0 of 4 cells are done" in made.stdout
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "4 of 4 cells are not finished" in report and "0.93" in report
 
 
 def test_another_configuration_of_a_finished_cell_is_refused(done):
