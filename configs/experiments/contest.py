@@ -12,7 +12,8 @@ Words after a colon, separated by commas:
     size=64        side of the images, in pixels
     images=400000  how many every generator is trained on
     systems=all    or some of them, as spade+borde
-    small          a quarter of the channels, U-Nets of 600 steps: hours on two cores
+    small          a quarter of the channels, batches of four, U-Nets of 600 steps:
+                   hours on two cores
     runlocal       minutes on a CPU, on a small phantom, with two systems
 SAMR takes part where it is known which labels are lesions.
 """
