@@ -137,6 +137,7 @@ def shrink(config: ConfigDict) -> ConfigDict:
     Two of them are trained on, and two tested. Trainings are shrunk where they are
     made, by `train`. A source_dir that is given is still used instead of the phantom.
     """
+    config.title += ": a trial run, whose numbers mean nothing"
     config.seeds = config.generator_seeds = (0,)
     config.arms = tuple(map(_shrunk_arm, config.arms))
     for data in config.datasets.values():

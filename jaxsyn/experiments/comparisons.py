@@ -75,7 +75,7 @@ def in_words(
     """Which arms are better or worse than the baseline, in a sentence."""
     tested = {name: c for name, c in arms.items() if not math.isnan(c.p)}
     if not tested:
-        return f"{what}: too few cases to test anything."
+        return "There are too few cases to test anything."
     sign = -1 if what.split()[-1] in LOWER_IS_BETTER else 1
     better, worse = [], []
     for name, comparison in tested.items():

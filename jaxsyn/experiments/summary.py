@@ -66,11 +66,11 @@ def _failures(runner) -> Iterator[Notice]:
 def _in_short(experiment, results) -> Iterator[Text]:
     """What the tests found of each region and metric, in a sentence."""
     found = comparisons.with_baseline(experiment, results)
-    sentences = (
+    sentences = dict.fromkeys(
         comparisons.in_words(what, arms, experiment.baseline)
         for what, arms in found.items()
     )
-    if found:
+    if sentences:
         yield Text(tuple(sentences))
 
 
