@@ -38,7 +38,7 @@ def began(workdir, name):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=120):
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "It took too long."
@@ -148,7 +148,7 @@ def test_processes_share_the_cells(tmp_path):
     wait_for(lambda: began(tmp_path, "a") and began(tmp_path, "b"))
     go.write_text("")
     for process in processes:
-        assert process.wait(30) == 0, process.stderr.read()
+        assert process.wait(120) == 0, process.stderr.read()
     assert [len(began(tmp_path, name)) for name in "abc"] == [1, 1, 1]
 
 
@@ -163,7 +163,7 @@ def test_what_another_process_was_killed_at_is_taken_over(tmp_path):
     first.kill()
     wait_for(lambda: len(began(tmp_path, "cell")) == 2)
     go.write_text("")
-    assert second.wait(30) == 0, second.stderr.read()
+    assert second.wait(120) == 0, second.stderr.read()
     assert CellState(tmp_path, "cell").done
 
 
@@ -175,7 +175,7 @@ def test_a_cell_ends_with_its_runner_and_is_run_again(tmp_path, number):
     process = start(tmp_path)
     wait_for(lambda: began(tmp_path, "cell"))
     process.send_signal(number)
-    process.wait(30)
+    process.wait(120)
     pid = int(began(tmp_path, "cell")[0].split()[0])
     wait_for(lambda: not is_alive(pid))
     go.write_text("")
