@@ -113,6 +113,13 @@ def test_the_ablations_of_papers_000_and_002_differ_in_what_they_leave_out():
     assert samr.cases_samr.masks.manipulation.lesion == ("oedema", "cavity", "tumour")
 
 
+def test_a_small_contest_is_one_of_equal_batches():
+    config = get_config("contest", "images=6400,size=64,small")
+    trainings = [job.train for job in config.jobs.values() if job.job == "train"]
+    assert len(trainings) == 10
+    assert {(job.steps, job.batch_size) for job in trainings} == {(1600, 4)}
+
+
 def test_the_contest_is_fair():
     config = get_config("contest", "images=64000,size=128")
     trainings = [job for job in config.jobs.values() if job.job == "train"]

@@ -87,18 +87,18 @@ def _train(name, words):
     if "prepare" in config.data:  # One size for all.
         del config.data.prepare
     if words.small:
-        config.system.update(
-            SMALL.get(name) or compare.SMALL | compare.OWN.get(name, {})
-        )
+        make_small(config, name)
     if not words.runlocal:
         steps = int(words.images) // config.train.batch_size
         config.train.update({"steps": steps, "epochs": 0})
     return config
 
 
-def small(system):
-    """What makes a system one with a quarter of its channels, or about so many."""
-    return SMALL.get(system) or compare.SMALL | compare.OWN.get(system, {})
+def make_small(config, system):
+    """A quarter of a system's channels, or about so many, and batches of four."""
+    channels = SMALL.get(system) or compare.SMALL | compare.OWN.get(system, {})
+    config.system.update(channels)
+    config.train.batch_size = 4
 
 
 def judge(words, *metrics):
