@@ -107,6 +107,7 @@ def judge(words, *metrics):
     regions = REGIONS if words.data == "brats" else {}
     config = base.judge("000", words.data, regions=regions, names=metrics)
     config.system.widths = (32, 64, 128, 256, 512)
+    config.optimizers.segmenter.decay_from = 0.5  # The last weights are to be settled.
     if words.small:
         config.system.widths = (16, 32, 64, 128)
         config.optimizers.segmenter.learning_rate = 1e-3
