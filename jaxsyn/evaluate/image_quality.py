@@ -19,6 +19,7 @@ from jaxsyn.data.feed import DataSettings
 from jaxsyn.data.preprocess import dequantise
 from jaxsyn.errors import UsageError
 from jaxsyn.evaluate import synthetic, tables
+from jaxsyn.evaluate.features import RememberingInception
 from jaxsyn.evaluate.segmenter import Segmenter
 from jaxsyn.metrics import quality
 from jaxsyn.metrics.frechet import frechet_distance
@@ -97,7 +98,7 @@ def run(config: Any, workdir: Path) -> None:
         real,
         fake,
         modalities=prepared.spec.modalities,
-        extractor=quality.default_extractor(),
+        extractor=_extractor(Path(data.prepared_dir or default_dir) / "features"),
         metrics=job.metrics,
         seed=job.seed,
     )
@@ -111,6 +112,12 @@ def run(config: Any, workdir: Path) -> None:
     ):
         file.write(f"{table}\n".encode())
     print(f"{table}\n\nSaved in {workdir}")
+
+
+def _extractor(memory):
+    """Inception, if its weights have been obtained."""
+    found = quality.default_extractor()
+    return found and RememberingInception(weights=found.weights, folder=memory)
 
 
 def _synthetic(job, data, prepared, default_dir) -> Float[np.ndarray, "n h w c"]:
