@@ -146,6 +146,10 @@ def test_few_patients_are_the_same_for_generator_and_u_nets():
         assert {arm.row["patients"] for arm in arms} == {0, few}
         assert {arm.generator for arm in arms} == {"", f"generator_{few}"}
         assert {arm.export for arm in arms} == {"", f"others_{few}"}
+        first, then = (arm for arm in arms if "steps" in arm.row)
+        assert then.row["start_from"] == first.name
+        whole = experiment.judges[judge]["train"]["steps"]
+        assert first.row["steps"] + then.row["steps"] == whole
 
 
 def test_lesions_of_others_come_from_where_the_words_say():

@@ -26,9 +26,9 @@ from configs.experiments import base, contest
 ABOUT = """A generator and U-Nets know the images of the same few patients. Synthetic
 cases are drawn on these patients' own label maps, bent another way each time, and on
 label maps that have other patients' lesions, of whom no image is used. A U-Net is
-trained on the few, on the few and synthetic cases, on synthetic cases alone, and on
-these first and then on the few. Every U-Net has as many steps, and none is chosen by a
-validation, for which there would be no patients."""
+trained on the few, on the few and synthetic cases, or for one half of the steps on
+synthetic cases alone and for the other on the few. Every U-Net has as many steps, and
+none is chosen by a validation, for which there would be no patients."""
 
 
 def get_config(arg=None):
@@ -67,7 +67,10 @@ def get_config(arg=None):
                 job.masks[key] = value
             config.jobs[f"{origin}_{few}"] = job
         config.judges[f"patients_{few}"] = _judge(words, few)
-    config.arms = tuple(arm for few in patients for arm in _arms(few, cases, origins))
+    half = config.judges[f"patients_{patients[0]}"].train.steps // 2
+    config.arms = tuple(
+        arm for few in patients for arm in _arms(few, cases, origins, half)
+    )
     return base.shrink(config) if words.runlocal else config
 
 
@@ -139,8 +142,8 @@ def _judge(words, few):
     return config
 
 
-def _arms(few, cases, origins):
-    """The arms with so many patients."""
+def _arms(few, cases, origins, half):
+    """The arms with so many patients; `half` are half of the steps."""
     words = {
         "others": "on others' label maps",
         "healthy": "in healthy brains",
@@ -155,10 +158,11 @@ def _arms(few, cases, origins):
         for origin in origins:
             name = f"+ {count} {words[origin]}"
             yield _arm(few, name, more, export=f"{origin}_{few}")
-    alone = f"{max(cases)} on others' label maps alone"
-    more = {"patients": 0, "synthetic_cases": max(cases)}
+    alone = f"{max(cases)} on others' label maps alone, half the steps"
+    more = {"patients": 0, "synthetic_cases": max(cases), "steps": half}
     yield _arm(few, alone, more, export=f"others_{few}")
-    yield _arm(few, "then the patients", {"start_from": alone})
+    then = "then the patients, the other half"
+    yield _arm(few, then, {"start_from": alone, "steps": half})
 
 
 def _arm(few, name, row, **origin):
