@@ -102,6 +102,13 @@ def _differences(experiment, results) -> Iterator:
     found = comparisons.with_baseline(experiment, results)
     if not found:
         return
+    lonely = [comparisons.label(r, results) for r in results if len(r.folders) == 1]
+    if lonely:
+        whose = "every arm" if len(lonely) == len(results) else ", ".join(lonely)
+        yield Notice(
+            f"Of one U-Net each: {whose}. Intervals and tests know how patients differ,"
+            " not how much the luck of a training does: take several seeds."
+        )
     yield tables.of_comparisons(found, experiment.baseline)
     for what, arms in found.items():
         if any(math.isnan(comparison.p) for comparison in arms.values()):

@@ -287,6 +287,7 @@ def test_the_page_has_all_of_it_and_the_failures_first(finished, tmp_path):
     assert "| spade-0 | 1,234 | 60 | 2 | cpu |" in text  # 5 steps of 24 in a minute.
     assert "| 3\\. BORDE | 1.00 | 2 | −3 |" in text
     assert "ET dice, against “none”: SPADE, BORDE are better." in text
+    assert "Of one U-Net each: BORDE. " in text
     assert "1,234" in text and "step 0000010" in text
     assert path.read_text().count("data:image/svg") >= 5
     made_files = {p.name for p in (workdir / "tables").iterdir()}
