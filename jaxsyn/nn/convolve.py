@@ -21,6 +21,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from jaxsyn.nn import target
+
 _NARROW = 64  # Channels times window, up to which a matrix product is faster.
 
 
@@ -47,7 +49,7 @@ def conv(
     kernel = kernel.astype(x.dtype)
     if mode != "zero":
         x, padding = _pad(x, _both(x, padding), mode), 0
-    if jax.default_backend() == "cpu":
+    if target.is_cpu():
         return _form(x, kernel, stride, padding)(x, kernel, stride, padding)
     return _native(x, kernel, stride, _both(x, padding))
 

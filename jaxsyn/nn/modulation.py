@@ -6,7 +6,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxsyn.nn import sparse_modulation
+from jaxsyn.nn import sparse_modulation, target
 from jaxsyn.nn.conv import conv
 from jaxsyn.nn.initializers import initializer
 
@@ -71,8 +71,8 @@ class Modulation(nn.Module):
 
     def _is_sparse(self, condition) -> bool:
         if self.sparse is None:
-            one_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
-            return one_cpu and sparse_modulation.pays(condition, self.kernel_size)
+            pays = sparse_modulation.pays(condition, self.kernel_size)
+            return target.is_one_cpu() and pays
         return self.sparse
 
     def _params(self, labels: int, channels: int) -> ModulationParams:

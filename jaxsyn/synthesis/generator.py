@@ -1,6 +1,6 @@
 """A trained generator, from Python: label maps in and images out, or new label maps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import functools
 import hashlib
 import json
@@ -14,6 +14,7 @@ import numpy as np
 from jaxsyn import systems
 from jaxsyn.data import device
 from jaxsyn.engine.checkpoint import Checkpoints, inference_state
+from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Stage
 from jaxsyn.errors import CheckpointError, DataError, UsageError
@@ -24,20 +25,27 @@ class Generator:
     """Makes images of label maps, or label maps, with the weights of a training.
 
     What is made is a function of its label map, the seed and its index in the call,
-    whatever the batch size.
+    whatever the batch size and the number of devices that share a batch.
 
     Attributes:
       spec: What the images' channels and the label maps' values mean.
       step: The training step the weights are from.
       meta: What was saved beside the weights.
+      state: The weights, on each device.
     """
 
     def __init__(
-        self, system: Any, spec: DataSpec, state: TrainState, meta: Mapping[str, Any]
+        self,
+        system: Any,
+        spec: DataSpec,
+        state: TrainState,
+        meta: Mapping[str, Any],
+        devices: Sequence[jax.Device] | None = None,
     ):
         """Use `load`; this takes a system and its state from elsewhere."""
         self.spec, self.step, self.meta = spec, int(state.step), meta
-        self._state = state
+        self._layout = Layout.over(devices or jax.local_devices())
+        self.state = jax.device_put(state, self._layout.replicated)
         self._engine = Engine(system=system, optimizers={}, ema_decays={})
         self._stage = Stage(start=0, stop=1, image_size=spec.image_size, batch_size=1)
 
@@ -49,6 +57,7 @@ class Generator:
         *,
         folder: str = "checkpoints",
         options: Mapping[str, Any] | None = None,
+        devices: Sequence[jax.Device] | None = None,
     ) -> "Generator":
         """Reads the newest checkpoint of a run, or that of `step`.
 
@@ -58,6 +67,7 @@ class Generator:
           folder: `checkpoints`, or `best` for the best snapshot, if one was kept.
           options: Of the system, where generation should differ from the training,
             e.g. `{"truncation": 0.7}`.
+          devices: Which share each batch; all of this machine by default.
 
         Raises:
           CheckpointError: There is none, or it cannot be read.
@@ -70,7 +80,7 @@ class Generator:
         arrays = checkpoints.restore_arrays(step)
         checkpoints.close()
         system = systems.build({**meta["config"]["system"], **(options or {})}, spec)
-        return cls(system, spec, inference_state(arrays), meta)
+        return cls(system, spec, inference_state(arrays), meta, devices)
 
     @property
     def trained_on(self) -> Mapping[str, Any]:
@@ -90,7 +100,7 @@ class Generator:
     def fingerprint(self) -> str:
         """A hash of its weights and of what they belong to."""
         digest = hashlib.sha256(json.dumps(self.meta, sort_keys=True).encode())
-        for leaf in jax.tree.leaves(self._state):
+        for leaf in jax.tree.leaves(self.state):
             digest.update(np.ascontiguousarray(leaf))
         return digest.hexdigest()
 
@@ -103,6 +113,12 @@ class Generator:
     def makes_images(self) -> bool:
         """Whether it makes images, with label maps of its own or of given ones."""
         return self._engine.system.makes_images
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Of one label map: (H, W), or (D, H, W) of one who makes volumes."""
+        side, depth = self.spec.image_size, self.meta["config"].get("depth", 0)
+        return (depth, side, side) if depth else (side, side)
 
     def generate(
         self,
@@ -174,10 +190,7 @@ class Generator:
                 hint="Call `generate`, or load the training of one that makes label"
                 " maps.",
             )
-        side = self.spec.image_size
-        depth = self.meta["config"].get("depth", 0)
-        shape = (depth, side, side) if depth else (side, side)
-        given = {"label": np.zeros((count, *shape), np.uint8)}
+        given = {"label": np.zeros((count, *self.label_shape), np.uint8)}
         index = np.arange(first, first + count)
         made = self._in_batches(given, index, seed, batch_size)
         return {**made, "label": made["label"].astype(np.uint8)}
@@ -192,25 +205,27 @@ class Generator:
         ]
         return np.stack(channels, axis=-1)
 
-    def _in_batches(self, given, index, seed, batch_size):
-        """What is made of each entry, by name."""
-        made = []
-        for start in range(0, len(index), batch_size):
-            chunk = {k: v[start : start + batch_size] for k, v in given.items()}
-            places = index[start : start + batch_size]
-            missing = batch_size - len(places)  # All batches are compiled as one.
-            chunk = {
-                k: np.pad(v, [(0, missing)] + [(0, 0)] * (v.ndim - 1))
-                for k, v in chunk.items()
-            }
-            padded = np.pad(places, (0, missing))
-            some = jax.device_get(self._make(self._state, chunk, padded, seed))
-            made.append({k: v[: len(places)] for k, v in some.items()})
-        return {k: np.concatenate([some[k] for some in made]) for k in made[0]}
+    def make(
+        self,
+        state: TrainState,
+        given: Mapping[str, jax.Array],
+        index: jax.Array,
+        seed: jax.Array,
+    ) -> Mapping[str, jax.Array]:
+        """What is made of each entry, as a function that JAX can trace.
 
-    @functools.cached_property
-    def _make(self):
-        def one(state, given, index, seed):
+        Args:
+          state: Weights like `state`.
+          given: "label" [N, *label_shape] and what else the system can use.
+          index: Of each in the call, [N].
+          seed: Of all.
+
+        Returns:
+          "image" float32 in [-1, 1], "label" int32 and "score" float32, as far as it
+          makes them, of N entries each.
+        """
+
+        def one(given, index):
             given = {name: array[None] for name, array in given.items()}
             batch = given | device.label_features(given["label"], self.spec)
             arguments = {"stage": self._stage, "seed": seed, "index": index}
@@ -220,7 +235,42 @@ class Generator:
                 found["score"] = self._engine.score(state, batch, made, **arguments)
             return {name: array[0] for name, array in found.items()}
 
-        return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None)))
+        return jax.vmap(one)(given, index)
+
+    @functools.cached_property
+    def _make(self):
+        """The same where each device makes its part of a batch."""
+        whole, part = self._layout.replicated.spec, self._layout.batch.spec
+        made = jax.shard_map(
+            self.make,
+            mesh=self._layout.mesh,
+            in_specs=(whole, part, part, whole),
+            out_specs=part,
+            check_vma=False,  # Loops begin with zeros that are the same on all.
+        )
+        return jax.jit(made)
+
+    def _in_batches(self, given, index, seed, batch_size):
+        """What is made of each entry, by name."""
+        # Few are made at once, yet not each number of them is compiled anew.
+        batch_size = min(batch_size, 1 << (len(index) - 1).bit_length())
+        devices = self._layout.mesh.size
+        batch_size = -(-batch_size // devices) * devices
+        made = []
+        for start in range(0, len(index), batch_size):
+            chunk = {"index": index, **given}
+            chunk = {k: v[start : start + batch_size] for k, v in chunk.items()}
+            count = len(chunk["index"])
+            chunk = {
+                # All batches are compiled as one.
+                k: np.pad(v, [(0, batch_size - count)] + [(0, 0)] * (v.ndim - 1))
+                for k, v in chunk.items()
+            }
+            chunk = jax.device_put(chunk, self._layout.batch)
+            places = chunk.pop("index")
+            some = jax.device_get(self._make(self.state, chunk, places, seed))
+            made.append({k: v[:count] for k, v in some.items()})
+        return {k: np.concatenate([some[k] for some in made]) for k in made[0]}
 
     def _check_extra(self, extra, count):
         arrays = {name: np.asarray(array) for name, array in extra.items()}

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ def load(tmp_path_factory):
     systems = {"labels": (PGAN, 0), "lesions": (LESIONS, 8), "images": (IMAGES, 0)}
     for name, (system, depth) in systems.items():
         save_training(folder / name, system, SPEC, depth=depth)
-    return lambda name: Generator.load(folder / name)
+    return lambda name, **options: Generator.load(folder / name, **options)
 
 
 def test_label_maps_depend_on_seed_and_index_alone(load):
@@ -34,6 +35,41 @@ def test_label_maps_depend_on_seed_and_index_alone(load):
             np.concatenate([part[name] for part in parts]), whole, rtol=1e-4
         )
     assert (generator.sample(5, seed=4)["label"] != made["label"]).any()
+
+
+@pytest.mark.parametrize("name", ["images", "labels"])
+def test_one_device_makes_what_four_make(load, name):
+    one, four = (load(name, devices=jax.devices()[:count]) for count in (1, 4))
+
+    def make(generator):  # Of 7 the last batch has 1, and no batch as many as devices.
+        if name == "labels":
+            return generator.sample(7, seed=3, batch_size=6)
+        labels = label_maps(7, 32)
+        return {"image": generator.generate(labels, batch_size=6, normalised=True)}
+
+    expected = make(one)
+    for key, array in make(four).items():
+        assert len(array) == 7
+        np.testing.assert_allclose(array, expected[key], rtol=1e-4, atol=1e-5)
+    assert np.abs(expected[key][0] - expected[key][6]).max() > 1e-3
+
+
+def test_a_batch_is_split_over_all_devices_which_then_wait_for_none(load, monkeypatch):
+    generator, put, seen = load("images"), jax.device_put, []
+    assert generator.state.step.sharding.num_devices == 4
+
+    def watched(array, sharding):
+        seen.append(put(array, sharding))
+        return seen[-1]
+
+    monkeypatch.setattr(jax, "device_put", watched)
+    generator.generate(label_maps(3, 32), batch_size=16)
+    shards = seen[0]["label"].addressable_shards
+    assert [shard.data.shape for shard in shards] == [(1, 32, 32)] * 4
+    label, index = seen[0]["label"], np.arange(4)
+    program = generator._make.lower(generator.state, {"label": label}, index, 0)
+    for exchange in ("all-reduce", "all-gather", "all-to-all", "collective-permute"):
+        assert exchange not in program.compile().as_text()
 
 
 def test_volumes_have_the_depth_of_the_training(load):
