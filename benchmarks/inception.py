@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 
 from benchmarks import report, worker
-from benchmarks.train import take_turns
+from benchmarks.turns import take_turns
 from jaxsyn.metrics import inception_weights
 
 SIDE = 256
@@ -106,7 +106,7 @@ def _error(own, peer):
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def make_step(batch_file, out_file):
+def make_work(batch_file, out_file):
     """Our side: the extractor on one batch."""
     import jax
 
@@ -115,7 +115,8 @@ def make_step(batch_file, out_file):
     images = np.load(batch_file)
     extract = Inception.load(batch_size=len(images))
     np.save(out_file, extract(images))
-    return (lambda: extract(images)), {"framework": f"jax {jax.__version__}"}
+    facts = {"framework": f"jax {jax.__version__}"}
+    return worker.Work(step=lambda: extract(images), facts=facts)
 
 
 def main():
@@ -123,7 +124,7 @@ def main():
     parser.add_argument("--batch", required=True)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    worker.serve(lambda: make_step(args.batch, args.out))
+    worker.serve(lambda: make_work(args.batch, args.out))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,14 @@ class Table:
       columns: Names, with units.
       rows: Values; None is printed as a dash.
       notes: How it was measured, and what was aimed at.
+      details: What the rows were made of, for JSON alone.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     notes: str = ""
+    details: Sequence[Any] = ()
 
     def __str__(self) -> str:
         cells = [list(self.columns), ["---"] * len(self.columns)]

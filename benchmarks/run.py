@@ -1,11 +1,12 @@
 """Measures speed and memory, and prints tables in Markdown.
 
-    python -m benchmarks.run [--only reading,preparing,pipeline,train,unet,surface]
-        [--source-dir DIR] [--sizes 64,128,256] [--systems spade,borde]
-        [--peer torch --peer-python PYTHON] [--rounds 5] [--steps 3] [--json FILE]
+    python -m benchmarks.run [--only reading,preparing,pipeline,train,surface]
+        [--source-dir DIR] [--rounds 5] [--steps 3] [--json FILE]
+    python -m benchmarks.run --only train [--systems spade,borde] [--sizes 64,128,256]
+        [--widths published|small|tiny] [--batch N] [--dtype bfloat16] [--dense]
+        [--peer torch --peer-python PYTHON]
     python -m benchmarks.run --only synthesis
     python -m benchmarks.run --only tissues --source-dir DIR   (OASIS T1 and tissues)
-    python -m benchmarks.run --only systems [--sizes 128,256] [--configs spade_brats]
     python -m benchmarks.run --only inception [--peer torch --peer-python PYTHON
         --peer-archive FILE]
 
@@ -24,13 +25,12 @@ import logging
 from pathlib import Path
 import sys
 
-from benchmarks import report, slices, systems
-from benchmarks.systems import CONFIGS
-from benchmarks.train import SHAPES, TORCH_VARIANTS, TrainBenchmark
+from benchmarks import cases, report, slices
+from benchmarks.train import TORCH_VARIANTS, TrainBenchmark
 from jaxsyn.errors import JaxsynError
 
-USUAL = ("reading", "preparing", "pipeline", "train", "unet", "surface")
-BENCHMARKS = (*USUAL, "systems", "synthesis", "tissues", "inception")
+USUAL = ("reading", "preparing", "pipeline", "train", "surface")
+BENCHMARKS = (*USUAL, "synthesis", "tissues", "inception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,24 +87,13 @@ def _measure(name, args):
         from benchmarks import surface
 
         return surface.measure(source_dir, args.rounds, args.peer_python)
-    if name == "unet":
-        from benchmarks import unet
-
-        return unet.measure(
-            source_dir,
-            tuple(size for size in args.sizes if size in unet.SHAPES),
-            args.rounds,
-            args.steps,
-            peer_python,
-            args.peer_variants,
-        )
-    if name == "systems":
-        return systems.measure(
-            source_dir, args.sizes, args.configs, args.rounds, args.steps
-        )
     benchmark = TrainBenchmark(
         sizes=args.sizes,
         systems=args.systems,
+        batch_size=args.batch,
+        widths=args.widths,
+        dtype=args.dtype,
+        dense=args.dense,
         rounds=args.rounds,
         steps=args.steps,
         peer_python=peer_python,
@@ -120,9 +109,13 @@ def _parser():
     add = parser.add_argument
     add("--only", type=_words(BENCHMARKS), default=USUAL, help="some of them")
     add("--source-dir", default="", help="a BraTS folder; default: phantoms")
+    known = tuple(cases.CONFIGS)
+    add("--systems", type=_words(known), default=known, help="of `train`: some of them")
     add("--sizes", type=_sizes, default=(64, 128, 256), help="sides, in pixels")
-    add("--systems", type=_words(("spade", "borde")), default=("spade", "borde"))
-    add("--configs", type=_words(CONFIGS), default=CONFIGS, help="of `systems`")
+    add("--batch", type=int, default=0, help="images a step; default: by size")
+    add("--widths", choices=cases.WIDTHS, default="published", help="of networks")
+    add("--dtype", choices=("float32", "bfloat16"), default="float32")
+    add("--dense", action="store_true", help="also without sparse modulation")
     add("--peer", choices=("torch",), help="whom to compare with")
     add("--peer-python", default="", help="the interpreter that has the peer")
     add("--peer-archive", default="", help="the TorchScript of Inception's weights")
@@ -146,7 +139,7 @@ def _words(known):
 
 
 def _sizes(text):
-    return tuple(map(int, _words(tuple(map(str, SHAPES)))(text)))
+    return tuple(map(int, _words(tuple(map(str, cases.BATCH_SIZES)))(text)))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
 """The cases that are read, and the slices that steps are timed on."""
 
+from collections.abc import Iterator
+import json
 import logging
 from pathlib import Path
 import tempfile
 
 import numpy as np
 
-from jaxsyn.data import sources
+from jaxsyn.data import cache, sources
 from jaxsyn.data.cases import Case
 from jaxsyn.data.phantom.write import write_phantom
-from jaxsyn.data.preprocess import PrepareSettings, dequantise, prepare_case
+from jaxsyn.data.preprocess import PreparedCase, PrepareSettings, prepare_case
+from jaxsyn.spec import DataSpec
 
 SOURCE = "brats"
+MOST_CASES = 4
 
 
 def folder(source_dir: str) -> Path:
@@ -30,20 +34,55 @@ def usable_cases(source_dir: Path) -> list[Case]:
     return [case for case in found if isinstance(case, Case)]
 
 
-def batch(source_dir: Path, size: int, count: int, file: Path) -> None:
-    """Writes `count` slices with much lesion, of several cases, to an .npz file.
+def write(source_dir: Path, size: int, count: int, depth: int, out_dir: Path) -> None:
+    """Writes slices with much lesion, of several cases, as a training's cache.
 
     How fast a step is depends on its label maps, so they are those of whole brains.
+
+    Args:
+      source_dir: A BraTS folder.
+      size: Side of the slices, in pixels.
+      count: How many there are at least; not for volumes.
+      depth: Slices of a volume; slices then follow one another. 0: slices alone.
+      out_dir: Where "slices", a `Cache`, and "spec.json" are put.
     """
     settings = PrepareSettings(image_size=size, fit="resize")
-    source, images, labels = sources.load(SOURCE), [], []
-    chosen = usable_cases(source_dir)[:count]
-    for i, case in enumerate(chosen):
+    source, examples = sources.load(SOURCE), []
+    cases = usable_cases(source_dir)[: min(count, MOST_CASES)]
+    for case in cases:
         volumes = source.read_case(case)
         made = prepare_case(volumes, settings, case=case.name, patient=case.patient)
-        share = len(range(i, count, len(chosen)))
-        lesion = ((made.label > 0) & (made.label < made.label.max())).sum((1, 2))
-        rows = np.sort(np.argsort(-lesion)[: 8 * share : 8])
-        images.append(dequantise(made.image[rows]))
-        labels.append(made.label[rows].astype(np.int32))
-    np.savez(file, image=np.concatenate(images), label=np.concatenate(labels))
+        wanted = 2 * depth or -(-count // len(cases))
+        examples += _examples(case.name, made, wanted, apart=1 if depth else 8)
+    modalities, labels = source.describe(source_dir)
+    spec = DataSpec(
+        image_size=size,
+        modalities=modalities,
+        labels=labels,
+        intensities=made.info.intensities,
+    )
+    cache.write(
+        out_dir / "slices",
+        iter(examples),
+        count=len(examples),
+        image_size=size,
+        channels=len(modalities),
+    )
+    (out_dir / "spec.json").write_text(json.dumps(spec.to_json()))
+
+
+def _examples(name: str, made: PreparedCase, count: int, apart: int) -> Iterator[dict]:
+    """Those with the most lesion, every so many of them; or the block around it."""
+    lesion = ((made.label > 0) & (made.label < made.label.max())).sum((1, 2))
+    if apart > 1:
+        rows = np.sort(np.argsort(-lesion)[: apart * count : apart])
+    else:
+        first = np.clip(lesion.argmax() - count // 2, 0, max(len(lesion) - count, 0))
+        rows = np.arange(len(lesion))[first : first + count]
+    for row in rows:
+        yield {
+            "image": made.image[row],
+            "label": made.label[row],
+            "case": name.encode(),
+            "slice": int(row),
+        }

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks import report, slices
-from benchmarks.train import take_turns
+from benchmarks.turns import take_turns
 
 PEERS = {
     "medpy": "medpy.metric.binary",

@@ -7,7 +7,8 @@ one JSON object a line. Nothing here needs more than Python's own library, so th
 worker can live in another environment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import dataclasses
 import json
 import resource
 import subprocess
@@ -15,28 +16,51 @@ import sys
 import time
 from typing import Any
 
+CYCLE = 16  # Steps after which every lazy phase has been due as often as it should.
 
-def serve(make_step: Callable[[], tuple[Callable[[], Any], dict[str, Any]]]) -> None:
+Timing = tuple[float, float]  # Seconds by clock, and of processor.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a worker does.
+
+    Attributes:
+      step: Runs one step, or several, to their end.
+      facts: What is reported once, before the first turn.
+      at_once: How many steps a call of `step` makes; times are of one.
+      found: What is known only after a turn, e.g. "peak_mib" where that is not the
+        process's resident memory.
+    """
+
+    step: Callable[[], Any]
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    at_once: int = 1
+    found: Callable[[], Mapping[str, Any]] = dict
+
+
+def serve(make_work: Callable[[], Work]) -> None:
     """Runs a worker's side until its input ends.
 
     Args:
-      make_step: Builds everything and returns a function that runs one step to its
-        end, and facts to report once. It and the first step are timed together as
+      make_work: Builds everything. It and the first step are timed together as
         `first_step_s`: that is where compilers work.
     """
     out, sys.stdout = sys.stdout, sys.stderr  # Libraries may print; JSON must not mix.
     start = time.perf_counter()
-    step, facts = make_step()
-    step()
-    _say(out, facts | {"first_step_s": time.perf_counter() - start})
+    work = make_work()
+    work.step()
+    _say(out, {**work.facts, "first_step_s": time.perf_counter() - start})
     for line in sys.stdin:
         timings = []
-        for _ in range(json.loads(line)["steps"]):
+        for _ in range(-(-json.loads(line)["steps"] // work.at_once)):
             start = time.perf_counter(), time.process_time()
-            step()
+            work.step()
             end = time.perf_counter(), time.process_time()
-            timings.append([b - a for a, b in zip(start, end, strict=True)])
-        _say(out, {"timings": timings, "peak_mib": _peak_mib()})
+            took = [(b - a) / work.at_once for a, b in zip(start, end, strict=True)]
+            timings.append(took)
+        found = {"peak_mib": _peak_mib(), **work.found()}
+        _say(out, {"timings": timings, "found": found})
 
 
 class Worker:
@@ -49,11 +73,11 @@ class Worker:
         )
         self.facts = self._read()
 
-    def run(self, steps: int) -> list[tuple[float, float]]:
-        """Runs `steps` steps; returns seconds by clock and of processor for each."""
+    def run(self, steps: int) -> list[Timing]:
+        """Runs at least so many steps; returns what one took, each time."""
         _say(self._process.stdin, {"steps": steps})
         reply = self._read()
-        self.facts["peak_mib"] = reply["peak_mib"]
+        self.facts |= reply["found"]
         return [tuple(pair) for pair in reply["timings"]]
 
     def close(self) -> None:

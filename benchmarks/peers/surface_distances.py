@@ -82,14 +82,15 @@ def main():
     parser.add_argument("--masks", required=True, help="what surface.py wrote")
     args = parser.parse_args()
 
-    def make_step():
+    def make_work():
         with np.load(args.masks) as masks:
             pair = masks["prediction"], masks["reference"]
         step = TOOLS[args.tool](*pair, (1.0, 1.0, 1.0))
         hd95, assd = step()
-        return step, {"hd95": float(hd95), "assd": float(assd)}
+        facts = {"hd95": float(hd95), "assd": float(assd)}
+        return worker.Work(step=step, facts=facts)
 
-    worker.serve(make_step)
+    worker.serve(make_work)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from benchmarks import worker
 
 
-def make_step(batch_file, out_file, archive, variant):
+def make_work(batch_file, out_file, archive, variant):
     """The network on one batch; `variant` is `eager` or `channels_last`."""
     layout = torch.contiguous_format
     if variant == "channels_last":
@@ -28,7 +28,7 @@ def make_step(batch_file, out_file, archive, variant):
             return network(x).numpy()
 
     np.save(out_file, step())
-    return step, {"framework": f"torch {torch.__version__}"}
+    return worker.Work(step=step, facts={"framework": f"torch {torch.__version__}"})
 
 
 def main():
@@ -38,7 +38,7 @@ def main():
     parser.add_argument("--archive", required=True)
     parser.add_argument("--variant", default="eager")
     args = parser.parse_args()
-    worker.serve(lambda: make_step(args.batch, args.out, args.archive, args.variant))
+    worker.serve(lambda: make_work(args.batch, args.out, args.archive, args.variant))
 
 
 if __name__ == "__main__":

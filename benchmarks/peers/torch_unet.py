@@ -1,100 +1,73 @@
-"""The comparison: a U-Net's train step as a PyTorch user would write it well.
+"""A U-Net of the evaluators: two 3x3 convolutions a level, batch norms, cross-entropy.
 
-Two 3x3 convolutions a level, each with batch norm and ReLU, 2x2 pooling, 2x2
-transposed convolutions with batch norm, skips, cross-entropy, Adam.
-
-Started by `benchmarks.run` in an environment that has PyTorch.
+Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597, with batch norms.
 """
 
-import argparse
-
-import numpy as np
 import torch
 from torch import nn
 import torch.nn.functional as F
 
-from benchmarks import worker
-
-NUM_LABELS = 5
-LEVELS = 4
-
-
-def convs(fin, fout):
-    """Two convolutions with batch norm."""
-    layers = []
-    for channels in (fin, fout):
-        layers += [
-            nn.Conv2d(channels, fout, 3, padding=1, bias=False),
-            nn.BatchNorm2d(fout),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+from benchmarks.peers.torch_training import Training
 
 
 class UNet(nn.Module):
-    """The network of https://arxiv.org/abs/1505.04597 with batch norms."""
+    """The network; `widths` are the channels of its levels, the last the bridge's."""
 
-    def __init__(self, channels, classes, width):
+    def __init__(self, channels, classes, widths):
         super().__init__()
-        widths = [width * 2**i for i in range(LEVELS + 1)]
-        self.down = nn.ModuleList(
-            convs(fin, fout)
-            for fin, fout in zip([channels, *widths], widths, strict=False)
-        )
-        self.grow = nn.ModuleList(
-            nn.Sequential(
-                nn.ConvTranspose2d(2 * fout, fout, 2, stride=2),
-                nn.BatchNorm2d(fout),
-                nn.ReLU(inplace=True),
-            )
-            for fout in widths[:-1]
-        )
-        self.up = nn.ModuleList(convs(2 * fout, fout) for fout in widths[:-1])
-        self.classes = nn.Conv2d(width, classes, 1)
+        self.levels, fin = range(len(widths) - 1), channels
+        for i, width in enumerate(widths[:-1]):
+            self._add(f"down_{i}", fin, width)
+            fin = width
+        self._add("bridge", fin, widths[-1])
+        for i in self.levels:
+            grow = nn.ConvTranspose2d(widths[i + 1], widths[i], 2, stride=2)
+            self.add_module(f"double_{i}", grow)
+            self.add_module(f"double_{i}_norm", nn.BatchNorm2d(widths[i]))
+            self._add(f"up_{i}", 2 * widths[i], widths[i])
+        self.classes = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, x):
         skips = []
-        for level in self.down[:-1]:
-            x = level(x)
+        for i in self.levels:
+            x = self._convs(f"down_{i}", x)
             skips.append(x)
             x = F.max_pool2d(x, 2)
-        x = self.down[-1](x)
-        for i in reversed(range(LEVELS)):
-            x = self.up[i](torch.cat([skips[i], self.grow[i](x)], 1))
+        x = self._convs("bridge", x)
+        for i in reversed(self.levels):
+            x = getattr(self, f"double_{i}")(x)
+            x = F.relu(getattr(self, f"double_{i}_norm")(x))
+            x = self._convs(f"up_{i}", torch.cat([skips[i], x], 1))
         return self.classes(x)
 
+    def _add(self, name, fin, fout):
+        for j, channels in enumerate((fin, fout)):
+            conv = nn.Conv2d(channels, fout, 3, padding=1, bias=False)
+            self.add_module(f"{name}_conv_{j}", conv)
+            self.add_module(f"{name}_norm_{j}", nn.BatchNorm2d(fout))
 
-def make_step(batch_file, width, variant):
-    """The trainer on one batch; `variant` holds `compiled` and `channels_last`."""
-    batch = np.load(batch_file)
-    layout = torch.contiguous_format
-    if "channels_last" in variant:
-        layout = torch.channels_last
-    image = torch.from_numpy(batch["image"]).permute(0, 3, 1, 2)
-    image = image.contiguous(memory_format=layout)
-    label = torch.from_numpy(batch["label"]).long()
-    network = UNet(image.shape[1], NUM_LABELS, width).to(memory_format=layout)
-    adam = torch.optim.Adam(network.parameters(), lr=1e-4)
-    forward = torch.compile(network) if "compiled" in variant else network
-
-    def step():
-        loss = F.cross_entropy(forward(image), label)
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-        return loss.item()
-
-    return step, {"framework": f"torch {torch.__version__}"}
+    def _convs(self, name, x):
+        for j in (0, 1):
+            x = getattr(self, f"{name}_norm_{j}")(getattr(self, f"{name}_conv_{j}")(x))
+            x = F.relu(x)
+        return x
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--batch", required=True)
-    parser.add_argument("--width", type=int, required=True)
-    parser.add_argument("--variant", default="")
-    args = parser.parse_args()
-    worker.serve(lambda: make_step(args.batch, args.width, args.variant.split("+")))
+class Peer(Training):
+    """One network, one loss."""
 
+    critics, generators = (), ("segmenter",)
 
-if __name__ == "__main__":
-    main()
+    def build(self):
+        # The brain, the last label, is background to a segmenter.
+        brain = self.batch.one_hot.shape[1] - 1
+        self.target = self.batch.label.where(self.batch.label != brain, 0)
+        channels = self.batch.image.shape[1]
+        return {"segmenter": UNet(channels, brain, self.options.widths)}
+
+    def step(self):
+        with self.autocast():
+            logits = self.net("segmenter", self.batch.image).float()
+            loss = F.cross_entropy(logits, self.target)
+        self.descend("segmenter", self.generators, loss)
+        self.steps += 1
