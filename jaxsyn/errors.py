@@ -46,6 +46,6 @@ class CheckpointError(JaxsynError):
 
 
 class ResourceError(JaxsynError):
-    """No space, no permission, no memory."""
+    """No space, no permission, no memory; or another process of the run is gone."""
 
     exit_code = 5

@@ -9,13 +9,15 @@ from typing import Any
 from absl import logging as absl_logging
 
 from jaxsyn import settings
-from jaxsyn.engine import host_memory
+from jaxsyn.engine import host_memory, processes
+from jaxsyn.errors import UsageError
 
 # By the word in config.job, the module whose `run(config, workdir)` does it.
 JOBS = {
     "train": "jaxsyn.train",
     "judge": "jaxsyn.evaluate.judge",
     "experiment": "jaxsyn.experiments.experiment",
+    "export_generator": "jaxsyn.synthesis.exported",
     "gallery": "jaxsyn.synthesis.gallery",
     "quality": "jaxsyn.evaluate.image_quality",
     "segment": "jaxsyn.evaluate.segment",
@@ -28,13 +30,23 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def set_up_process() -> None:
-    """Sets up logging and memory; to be called before JAX starts its threads."""
+    """Sets up logging and memory, and joins the other processes of a training.
+
+    To be called before JAX starts its threads.
+
+    Raises:
+      UsageError: What the environment says of other processes makes no sense.
+    """
     absl_logging.set_verbosity(absl_logging.WARNING)
     absl_logging.use_absl_handler()
     absl_logging.get_absl_handler().addFilter(_is_for_users)  # Orbax tells a novel.
     absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("jaxsyn").setLevel(logging.INFO)
     host_memory.keep_freed_memory()
+    processes.join()
+    if not processes.is_first():
+        logging.disable(logging.WARNING)
+        os.environ["TQDM_DISABLE"] = "1"  # Read when it is imported.
 
 
 def run(config: Any, workdir: Path) -> None:
@@ -46,7 +58,14 @@ def run(config: Any, workdir: Path) -> None:
     job = config.get("job", "")
     if job not in JOBS:
         raise settings.unknown(f"config.job={job}", job, list(JOBS))
-    importlib.import_module(JOBS[job]).run(config, workdir)
+    if job != "train" and processes.count() > 1:
+        raise UsageError(
+            f"config.job={job} runs in one process; {processes.count()} were started.",
+            hint="Start one; it uses all accelerators it sees. Only a training"
+            " (config.job=train) runs over several processes.",
+        )
+    with processes.a_lost_peer_is_said():
+        importlib.import_module(JOBS[job]).run(config, workdir)
 
 
 def _is_for_users(record):

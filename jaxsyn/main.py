@@ -5,11 +5,13 @@ Kept short on purpose: what a job does is in its own module.
 
 from pathlib import Path
 import sys
+import traceback
 
 from absl import app, flags
 from ml_collections import config_flags
 
 from jaxsyn import errors, jobs
+from jaxsyn.engine import processes
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -59,15 +61,25 @@ def _parse_flags(argv):
 
 def cli() -> None:
     """Runs `main` and turns the project's errors into a line, a hint and a code."""
-    jobs.set_up_process()
+    processes.leave(_run())
+
+
+def _run():
+    """Runs `main`; returns the exit code."""
     try:
+        jobs.set_up_process()
         app.run(main, flags_parser=_parse_flags)
     except errors.JaxsynError as error:
         print(f"jaxsyn: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:  # Outside the loop; what was prepared is kept.
         print("jaxsyn: stopped; the same command goes on.", file=sys.stderr)
-        sys.exit(errors.PREEMPTED)
+        return errors.PREEMPTED
+    except SystemExit as end:  # How absl ends, well or after --help.
+        return end.code or 0
+    except Exception:
+        traceback.print_exc()
+        return 1
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 
 from jaxsyn import pictures
 from jaxsyn.data import device
 from jaxsyn.data.preprocess import dequantise
+from jaxsyn.engine import processes
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Stage
 from jaxsyn.spec import DataSpec
@@ -62,16 +64,22 @@ class Samples:
         self._generate = jax.jit(generate, static_argnames="stage")
 
     def draw(self, state: TrainState, step: int) -> Path:
-        """Writes the grid of `step` and returns its path."""
-        stage = next(s for s in self._stages if step <= s.stop)
-        made = jax.device_get(self._generate(state, self._label, stage=stage))
-        made |= {"real image": self._real, "real label": self._label}
-        if made["boundary"].ndim == 5:
-            return self._draw_volumes(made, step)
-        columns = self._columns(made)
-        return self._save(columns, step)
+        """Writes the grid of `step` and returns its path.
 
-    def _draw_volumes(self, made, step):
+        Of several processes all make the images, and the first writes them.
+        """
+        stage = next(s for s in self._stages if step <= s.stop)
+        made = self._generate(state, self._label, stage=stage)
+        made = multihost_utils.process_allgather(made, tiled=True)
+        path = self.folder / f"step_{step:07d}.png"
+        if processes.is_first():
+            made |= {"real image": self._real, "real label": self._label}
+            volumes = made["boundary"].ndim == 5
+            columns = self._cuts(made) if volumes else self._columns(made)
+            self._save(columns, step, path)
+        return path
+
+    def _cuts(self, made):
         """Of label volumes, synthetic and real, cuts along all axes."""
         columns = {}
         for what, labels in (("synthetic", made["label"]), ("real", self._label)):
@@ -85,18 +93,18 @@ class Samples:
             for place, axis in enumerate(("axial", "coronal", "sagittal")):
                 shown = self._labels([cut[place] for cut in cuts])
                 columns[f"{what}, {axis}"] = shown
-        return self._save(columns, step)
+        return columns
 
     def _lesion(self, label):
         """Where lesions are; where there are none, all that has a label."""
         lesion = np.isin(label, [index for index in self._spec.classes if index])
         return lesion if lesion.any() else label > 0
 
-    def _save(self, columns, step):
+    def _save(self, columns, step, path):
         rows = zip(*columns.values(), strict=True)
         sheet = pictures.grid([*map(list, rows)], [*columns])
         self._writer.write_images(step, {"samples": np.asarray(sheet)[None]})
-        return pictures.save(sheet, self.folder / f"step_{step:07d}.png")
+        pictures.save(sheet, path)
 
     def _columns(self, made):
         """Pictures by caption."""

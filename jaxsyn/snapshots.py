@@ -5,10 +5,12 @@ import logging
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 
 from jaxsyn.data import device
 from jaxsyn.data.codec import MaskCodec
+from jaxsyn.engine import processes
 from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Stage
@@ -88,19 +90,29 @@ class BestSnapshot:
             return
         self._last = step
         stage = next(s for s in self._stages if step <= s.stop)
-        count = len(self._real)
         made = [
-            np.asarray(self._generate(state, index, stage=stage))
-            for index in range(-(-count // _BATCH))
+            multihost_utils.process_allgather(
+                self._generate(state, index, stage=stage), tiled=True
+            )
+            for index in range(-(-len(self._real) // _BATCH))
         ]
-        fake = np.concatenate(made)[:count]
-        levels = np.rint(np.clip(fake * 127.5 + 127.5, 0, 255))
-        if np.ptp(levels) == 0:
+        # All processes are to agree on what is saved, to the last bit.
+        distance = processes.of_first(
+            self._distance(made) if processes.is_first() else None
+        )
+        if distance is None:
             _LOG.warning("Step %d: all label maps are one and the same level.", step)
             return
-        distance = sliced_wasserstein(self._real, levels).average
         self._writer.write_scalars(step, {"swd": distance})
         if distance < self.best:
             self.best = distance
             self._checkpoints.save(state, step, {**self._meta, "swd": distance})
             self._checkpoints.wait()
+
+    def _distance(self, made):
+        """To the real label maps; None if all levels are one."""
+        fake = np.concatenate(made)[: len(self._real)]
+        levels = np.rint(np.clip(fake * 127.5 + 127.5, 0, 255))
+        if np.ptp(levels) == 0:
+            return None
+        return float(sliced_wasserstein(self._real, levels).average)

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from jaxsyn import settings, storage, systems
 from jaxsyn import workdir as workdir_lib
 from jaxsyn.data import feed as feed_lib
-from jaxsyn.engine import optimizers, writers
+from jaxsyn.engine import optimizers, processes, writers
 from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.loop import Cadence, Run
-from jaxsyn.engine.mesh import Layout
+from jaxsyn.engine.mesh import SHARDED, Layout, bytes_on_each
 from jaxsyn.engine.step import Engine
 from jaxsyn.engine.system import Stage, System
 from jaxsyn.errors import UsageError
@@ -49,7 +49,12 @@ class TrainSettings:
       epochs: passes over the training slices. One of the two is 0.
       batch_size: Images per step, over all devices.
       accumulate: Micro-batches per update.
+      steps_per_dispatch: How many steps the accelerator is given at once, where nothing
+        comes between them; for steps so short that the host does not keep up.
       dtype: What networks compute in: `float32` or `bfloat16`.
+      remat: Whether less is kept for the backward pass, and computed again.
+      shard: What is split over the devices instead of being on each: `none`,
+        `optimizer` (its state and averages) or `all` (parameters, too).
       ema: Decay of the averaged parameters, by network.
       log_every: Steps between lines of metrics.
       sample_every: Steps between grids of samples; 0 makes only the last.
@@ -64,7 +69,10 @@ class TrainSettings:
     epochs: int = 0
     batch_size: int = 8
     accumulate: int = 1
+    steps_per_dispatch: int = 1
     dtype: str = "float32"
+    remat: bool = False
+    shard: str = "none"
     ema: Mapping[str, float] = dataclasses.field(default_factory=dict)
     log_every: int = 50
     sample_every: int = 1000
@@ -77,6 +85,14 @@ class TrainSettings:
         if self.dtype not in DTYPES:
             raise settings.unknown(
                 f"config.train.dtype={self.dtype!r}", self.dtype, list(DTYPES)
+            )
+        if self.shard not in SHARDED:
+            what = f"config.train.shard={self.shard!r}"
+            raise settings.unknown(what, self.shard, list(SHARDED))
+        if self.steps_per_dispatch < 1:
+            raise UsageError(
+                f"config.train.steps_per_dispatch is {self.steps_per_dispatch}.",
+                hint="Give 1 or more.",
             )
         if self.best not in ("", "swd"):
             what = f"config.train.best={self.best!r}"
@@ -124,18 +140,14 @@ def run(config: Any, workdir: Path) -> None:
     config = config.to_dict()
     settings.check(TrainConfig, config, "config")
     training = settings.build(TrainSettings, config["train"], "config.train")
-    layout = Layout.over()
+    layout = Layout.over(shard=training.shard)
     layout.check_batch_size(training.batch_size, training.accumulate)
     depth = config.get("depth", 0)
     # What can be known to be wrong is said before hours of preparing.
     systems.check(config["system"], depth)
     data = feed_lib.DataSettings.from_config(config["data"])
-    workdir_lib.check(workdir, config)
-    prepared = data.open(workdir.parent / "prepared")
-    # Not before: data that cannot be used leave the folder to a mended configuration.
-    workdir_lib.claim(workdir, config)
-    in_memory = data.cache == "memory"
-    slices = data.slices_of(prepared, "train", depth, in_memory=in_memory)
+    with processes.first_goes_first("preparing the data"):
+        prepared, slices, shown = _open(data, config, workdir)
     feed = _feed(data, slices, prepared.spec, config["seed"], layout)
     system = systems.build(config["system"], prepared.spec)
     system = system.fitted(prepared.cache("train"))
@@ -151,7 +163,6 @@ def run(config: Any, workdir: Path) -> None:
         config["optimizers"], training, system, steps, seed=config["seed"]
     )
     meta, spec = _meta(config, prepared), prepared.spec
-    shown = data.slices_of(prepared, _unseen(prepared), depth)
     samples = Samples(engine, stages, shown, spec, workdir / "samples", writer)
     look = samples.draw
     if training.best:
@@ -169,8 +180,23 @@ def run(config: Any, workdir: Path) -> None:
         sample=look,
         meta=meta,
         cadence=training.cadence,
+        steps_per_dispatch=training.steps_per_dispatch,
     )
     _finish(job, look, workdir)
+
+
+def _open(data, config, workdir):
+    """The prepared set, what is trained on, and what samples are of."""
+    workdir_lib.check(workdir, config)
+    prepared = data.open(workdir.parent / "prepared")
+    # Not before: data that cannot be used leave the folder to a mended configuration.
+    if processes.is_first():
+        workdir_lib.claim(workdir, config)
+    depth = config.get("depth", 0)
+    # A process among several reads its own rows only.
+    in_memory = data.cache == "memory" and processes.count() == 1
+    slices = data.slices_of(prepared, "train", depth, in_memory=in_memory)
+    return prepared, slices, data.slices_of(prepared, _unseen(prepared), depth)
 
 
 def _feed(data, slices, spec, seed, layout):
@@ -192,7 +218,8 @@ def _finish(job, look, workdir):
     look(job.train(state), steps)
     job.writer.close()
     job.checkpoints.close()
-    print(f"Trained {steps} steps. Pictures are in {workdir / 'samples'}")
+    if processes.is_first():
+        print(f"Trained {steps} steps. Pictures are in {workdir / 'samples'}")
 
 
 def _both(first, second):
@@ -245,6 +272,7 @@ def build_engine(
         seed=seed,
         accumulate=training.accumulate,
         dtype=DTYPES[training.dtype],
+        remat=training.remat,
     )
 
 
@@ -267,5 +295,9 @@ def _save_sizes(state, workdir):
     }
     for name, size in sizes.items():
         _LOG.info("%s: %s parameters.", name, f"{size:,}")
-    with storage.writing(workdir):
-        storage.write_json(workdir / "sizes.json", sizes)
+    here, whole = (size / 1e6 for size in bytes_on_each(state))
+    split = f"; {whole:.0f} MB were it not split" if here < whole else ""
+    _LOG.info("State: %.0f MB on each device%s.", here, split)
+    if processes.is_first():
+        with storage.writing(workdir):
+            storage.write_json(workdir / "sizes.json", sizes)

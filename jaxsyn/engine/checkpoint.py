@@ -12,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxsyn import storage
+from jaxsyn.engine import processes
 from jaxsyn.engine.step import TrainState
 from jaxsyn.errors import CheckpointError, ResourceError
 
@@ -51,8 +52,8 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(folder, options=options)
 
     def latest(self) -> int | None:
-        """Step of the newest checkpoint, or None."""
-        return self._manager.latest_step()
+        """Step of the newest checkpoint, or None; in all processes the same."""
+        return processes.of_first(self._manager.latest_step())
 
     def choose(self, step: int | None = None) -> int:
         """The newest step, or `step` if there is a checkpoint of it.

@@ -5,20 +5,20 @@ It knows no system and no data set. What a batch is, it asks a `Feed`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
-import math
-import time
 from typing import Any, Protocol
 import zlib
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
-from jaxsyn import errors
+from jaxsyn.engine import processes
 from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.interrupt import Preempted, StopRequest
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Batch, Stage
+from jaxsyn.engine.watch import STOP, Watch
 
 
 class Feed(Protocol):
@@ -35,10 +35,6 @@ class Feed(Protocol):
 
     def prepare(self, raw: Any, resident: Any, key: jax.Array) -> Batch:
         """Makes a batch of a raw one; runs inside `jit`."""
-
-
-class DivergedError(errors.JaxsynError):
-    """A loss is no longer a number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +67,8 @@ class Run:
         state in another way; True ends the run.
       meta: What is saved beside each state; JSON.
       cadence: How often.
+      steps_per_dispatch: How many steps the accelerator is given at once, where no
+        checkpoint, picture or other phases come between them.
     """
 
     engine: Engine
@@ -82,22 +80,28 @@ class Run:
     sample: Callable[[TrainState, int], Any]
     meta: Mapping[str, Any]
     cadence: Cadence
+    steps_per_dispatch: int = 1
 
     def init(self) -> TrainState:
         """A fresh state, born in its place on every device."""
-        return self._jit_init()(*self._init_arguments(), stage=self.stages[0])
+        arguments = self._init_arguments()
+        init = jax.jit(
+            self._init,
+            out_shardings=self.layout.of_state(jax.eval_shape(self._init, *arguments)),
+            # It runs once: a fifth of the time to compile, and nothing to lose.
+            compiler_options={"xla_backend_optimization_level": 0},
+        )
+        return init(*arguments)
 
     def abstract_state(self) -> TrainState:
         """Shapes and shardings of a state, without making one."""
-        shapes = jax.eval_shape(
-            lambda raw, resident: self._init(raw, resident, stage=self.stages[0]),
-            *self._init_arguments(),
-        )
+        shapes = jax.eval_shape(self._init, *self._init_arguments())
         return jax.tree.map(
-            lambda s: jax.ShapeDtypeStruct(
-                s.shape, s.dtype, sharding=self.layout.replicated
+            lambda s, sharding: jax.ShapeDtypeStruct(
+                s.shape, s.dtype, sharding=sharding
             ),
             shapes,
+            self.layout.of_state(shapes),
         )
 
     def resume_or_init(self) -> TrainState:
@@ -115,50 +119,74 @@ class Run:
           DivergedError: A loss is not finite; the last good checkpoint is kept.
         """
         step = int(state.step)
-        progress = tqdm(total=self.stages[-1].stop, initial=step, unit="step")
-        with StopRequest() as stop, progress:
+        hidden = not processes.is_first()
+        with (
+            StopRequest() as stop,
+            tqdm(
+                total=self.stages[-1].stop, initial=step, unit="step", disable=hidden
+            ) as progress,
+            processes.a_lost_peer_is_said(),
+        ):
+            watch = Watch(self.writer, self.cadence.log_every, stop, progress)
             for stage in self.stages:
                 if step < stage.stop:
-                    state, step = self._train_stage(state, step, stage, stop, progress)
-                if stop or step < stage.stop:
+                    state, step = self._train_stage(state, step, stage, watch)
+                if watch.stopping or step < stage.stop:
                     break
-        self.writer.flush()
-        self.checkpoints.wait()
-        if stop and step < self.stages[-1].stop:
+            self.writer.flush()
+            self.checkpoints.wait()
+        watch.summarise()
+        if watch.stopping and step < self.stages[-1].stop:
             raise Preempted(
-                f"Stopped by {stop.name} after step {step}; everything is saved.",
+                f"Stopped by {stop.name or 'a signal to another process'} after step"
+                f" {step}; everything is saved.",
                 hint="Run the same command again and it goes on.",
             )
         return state
 
-    def _train_stage(self, state, step, stage, stop, progress):
+    def _train_stage(self, state, step, stage, watch):
         """Trains until the stage ends or a signal comes."""
+        shardings = self.layout.of_state(state)
         if stage.reset_optimizers and step == stage.start:
-            state = self._jit_reset()(state)
-        advance = self._jit_step()
+            state = self._jit_reset(shardings)(state)
+        advance = self._jit_steps(shardings)
+        batches = iter(self.feed.batches(step, stage.batch_size))
+        devices = len(self.layout.mesh.local_devices)
         pending = None
-        for raw in self.feed.batches(step, stage.batch_size):
-            raw = self.layout.put_batch(raw)
+        while True:
+            count = self._at_once(step, stage)
+            with watch.waiting_for_data(pending):
+                raws = _take(batches, count)
+            raws = self.layout.put_batches((raws, watch.flags(count, devices)))
             with jax.transfer_guard("disallow"):
                 state, scalars = advance(
                     state,
-                    raw,
+                    *raws,
                     self.feed.resident,
                     stage=stage,
                     due=self.engine.due(step),
                 )
-            # The device works on this step while the host reads the one before.
-            self._look_at(pending, progress)
-            step, pending = step + 1, (step + 1, scalars)
-            done = step == stage.stop or bool(stop)
+            # The device works on these steps while the host reads those before.
+            watch.look_at(pending, stage.batch_size)
+            step += count
+            pending = step, scalars
+            done = step == stage.stop or watch.stopping
             if done or self._save_due(step):
-                self._look_at(pending, progress)  # Never save what has diverged.
+                watch.look_at(pending, stage.batch_size)  # Never save what diverged.
                 pending = None
                 self.checkpoints.save(state, step, self.meta)
             over = self._sample_due(step) and self.sample(state, step) is True
             if done or over:
                 return state, step
-        raise RuntimeError("The feed ended; it must go on for ever.")
+
+    def _at_once(self, step, stage):
+        """How many of the coming steps are dispatched at once: all, or one."""
+        several = range(step, step + self.steps_per_dispatch)
+        pauses = any(self._save_due(s) or self._sample_due(s) for s in several[1:])
+        due = {self.engine.due(s) for s in several}
+        if pauses or len(due) > 1 or several.stop > stage.stop:
+            return 1
+        return len(several)
 
     def _save_due(self, step):
         return step % self.cadence.checkpoint_every == 0
@@ -166,29 +194,20 @@ class Run:
     def _sample_due(self, step):
         return self.cadence.sample_every and step % self.cadence.sample_every == 0
 
-    def _look_at(self, pending, progress):
-        """Checks, logs and shows the scalars of one finished step."""
-        if pending is None:
-            return
-        step, scalars = pending
-        scalars = {k: float(v) for k, v in jax.device_get(scalars).items()}
-        for name, value in scalars.items():
-            if not math.isfinite(value):
-                self.writer.write_scalars(step, scalars)
-                self.writer.flush()
-                raise DivergedError(
-                    f"{name} is {value} at step {step}: training has diverged.",
-                    hint="Lower the learning rate or change config.seed; the last good"
-                    " checkpoint is kept.",
-                )
-        if step % self.cadence.log_every == 0:
-            self.writer.write_scalars(step, scalars)
-            self.writer.flush()
-        progress.update(1)
-        if time.monotonic() - progress.last_print_t < progress.mininterval:
-            return
-        shown = {k: f"{v:.3g}" for k, v in scalars.items() if "grad_norm" not in k}
-        progress.set_postfix(shown, refresh=False)
+    def _steps(self, state, raws, stops, resident, *, stage, due):
+        """A step with each of some raw batches, one after another."""
+
+        def step(state, raw_and_stop):
+            raw, stop = raw_and_stop
+            state, scalars = self._prepared_step(
+                state, raw, resident, stage=stage, due=due
+            )
+            return state, scalars | {STOP: stop.sum()}
+
+        if len(stops) > 1:
+            return jax.lax.scan(step, state, (raws, stops))
+        state, scalars = step(state, jax.tree.map(lambda x: x[0], (raws, stops)))
+        return state, jax.tree.map(lambda x: x[None], scalars)
 
     def _prepared_step(self, state, raw, resident, *, stage, due):
         key = jax.random.fold_in(jax.random.key(self.engine.seed), state.step)
@@ -196,36 +215,32 @@ class Run:
         batch = self.feed.prepare(raw, resident, key)
         return self.engine.step(state, batch, stage=stage, due=due)
 
-    def _init(self, raw, resident, *, stage):
+    def _init(self, raw, resident):
         batch = self.feed.prepare(raw, resident, jax.random.key(0))
-        return self.engine.init(batch, stage=stage)
+        return self.engine.init(batch, stage=self.stages[0])
 
     def _init_arguments(self):
         stage = self.stages[0]
         raw = next(iter(self.feed.batches(0, stage.batch_size)))
         return self.layout.put_batch(raw), self.feed.resident
 
-    def _jit_init(self):
+    def _jit_steps(self, shardings):
         return jax.jit(
-            self._init,
-            static_argnames="stage",
-            out_shardings=self.layout.replicated,
-            # It runs once: a fifth of the time to compile, and nothing to lose.
-            compiler_options={"xla_backend_optimization_level": 0},
-        )
-
-    def _jit_step(self):
-        replicated = self.layout.replicated
-        return jax.jit(
-            self._prepared_step,
+            self._steps,
             static_argnames=("stage", "due"),
             donate_argnames="state",
-            out_shardings=(replicated, replicated),
+            out_shardings=(shardings, self.layout.replicated),
         )
 
-    def _jit_reset(self):
+    def _jit_reset(self, shardings):
         return jax.jit(
-            self.engine.reset_optimizers,
-            donate_argnums=0,
-            out_shardings=self.layout.replicated,
+            self.engine.reset_optimizers, donate_argnums=0, out_shardings=shardings
         )
+
+
+def _take(batches, count):
+    """The next raw batches [B, ...] as one [count, B, ...]."""
+    if count == 1:
+        return jax.tree.map(lambda array: array[None], next(batches))
+    group = [next(batches) for _ in range(count)]
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *group)

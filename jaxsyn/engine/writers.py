@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxsyn import storage
+from jaxsyn.engine import processes
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,13 +51,33 @@ class JsonlWriter:
         self._file.close()
 
 
+class Silent:
+    """Writes nothing: the writer of all processes but the first."""
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]):
+        """Does nothing."""
+
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]):
+        """Does nothing."""
+
+    def flush(self):
+        """Does nothing."""
+
+    def close(self):
+        """Does nothing."""
+
+
 def create(workdir: Path, *, resume_step: int = 0):
     """The writer of a run: `write_scalars`, `write_images`, `flush`, `close`.
+
+    Of several processes, the first one's writes and the others' are silent.
 
     Args:
       workdir: The run's folder.
       resume_step: The step the run goes on from; lines of later steps are dropped.
     """
+    if not processes.is_first():
+        return Silent()
     jsonl = JsonlWriter(workdir / "metrics.jsonl", resume_step=resume_step)
     try:
         from clu import metric_writers  # Imports TensorFlow.

@@ -12,13 +12,14 @@ import pytest
 from jaxsyn.engine import writers
 from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.interrupt import Preempted
-from jaxsyn.engine.loop import Cadence, DivergedError, Run
+from jaxsyn.engine.loop import Cadence, Run
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.optimizers import Adam, ema_decay
 from jaxsyn.engine.step import Engine
 from jaxsyn.engine.system import Stage
+from jaxsyn.engine.watch import DivergedError
 from jaxsyn.errors import CheckpointError, ResourceError
-from toys import Penalised, Pix2Pix, assert_equal, leaves, make_batch
+from toys import Penalised, Pix2Pix, assert_close, assert_equal, leaves, make_batch
 
 
 class ToyFeed:
@@ -41,7 +42,17 @@ class ToyFeed:
         return raw | {"image": raw["image"] + 0.1 * noise}
 
 
-def make_run(folder, system=None, *, steps=8, feed=None, sample=None, **cadence):
+def make_run(
+    folder,
+    system=None,
+    *,
+    steps=8,
+    feed=None,
+    sample=None,
+    layout=None,
+    at_once=1,
+    **cadence,
+):
     system = system or Pix2Pix(noise="step")
     adam = Adam(learning_rate=1e-3).build(steps)
     checkpoints = Checkpoints(folder / "checkpoints", keep=10)
@@ -53,7 +64,8 @@ def make_run(folder, system=None, *, steps=8, feed=None, sample=None, **cadence)
         ),
         stages=(Stage(start=0, stop=steps, image_size=8, batch_size=8),),
         feed=feed or ToyFeed(),
-        layout=Layout.over(),
+        layout=layout or Layout.over(),
+        steps_per_dispatch=at_once,
         checkpoints=checkpoints,
         writer=writers.JsonlWriter(
             folder / "metrics.jsonl", resume_step=checkpoints.latest() or 0
@@ -120,6 +132,48 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path):
     third = third.train(third.init())
     pairs = zip(leaves(first.params), leaves(third.params), strict=True)
     assert any((a != b).any() for a, b in pairs)
+
+
+@pytest.mark.parametrize("make", [Penalised, Pix2Pix])
+def test_steps_dispatched_at_once_are_the_same_steps(make, tmp_path):
+    seen = []
+    one = train(tmp_path / "one", system=make(), checkpoint_every=4, sample_every=3)
+    several = train(
+        tmp_path / "several",
+        system=make(),
+        checkpoint_every=4,
+        at_once=2,
+        sample=lambda state, step: seen.append((step, int(state.step))),
+        sample_every=3,
+    )
+    assert_close(one, several, rtol=1e-5, atol=1e-6)
+    assert seen == [(3, 3), (6, 6)]
+    lines = (tmp_path / "several" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
+
+
+def test_only_steps_alike_with_nothing_between_them_are_dispatched_at_once(tmp_path):
+    run = make_run(tmp_path, Penalised(every=4), at_once=2, steps=9, checkpoint_every=8)
+    counts = [run._at_once(step, run.stages[0]) for step in range(9)]
+    #          0 differs from 1; 3 from 4; 7 from 8; 8 is the last.
+    assert counts == [1, 2, 2, 1, 1, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("shard", ["optimizer", "all"])
+def test_a_state_split_over_devices_trains_alike(shard, tmp_path):
+    whole = train(tmp_path / "whole")
+    split = train(tmp_path / "split", layout=Layout.over(shard=shard))
+    assert_close(whole.params, split.params, rtol=1e-3, atol=1e-4)
+    moments = jax.tree.leaves(split.opt)
+    assert any(not x.sharding.is_fully_replicated for x in moments)
+    params = jax.tree.leaves(split.params)
+    assert shard == "all" or all(x.sharding.is_fully_replicated for x in params)
+
+
+def test_a_checkpoint_is_restored_on_other_devices(tmp_path):
+    split = train(tmp_path, layout=Layout.over(shard="all"))
+    run = make_run(tmp_path, layout=Layout.over(jax.devices()[:2]))
+    assert_equal(split, run.resume_or_init())
 
 
 def test_divergence_names_the_term_and_the_step(tmp_path):
