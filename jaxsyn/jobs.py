@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import logging as absl_logging
+import jax
 
 from jaxsyn import settings
 from jaxsyn.engine import host_memory, processes
@@ -24,13 +25,16 @@ JOBS = {
     "synthesize": "jaxsyn.synthesis.synthesize",
 }
 
+# Where compiled programs are kept for the next start, unless the user says otherwise.
+COMPILED = Path.home() / ".cache" / "jaxsyn" / "compiled"
+
 # TensorFlow only reads and writes here: nobody needs to know how it would compute.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def set_up_process() -> None:
-    """Sets up logging and memory, and joins the other processes of a training.
+    """Sets up logging, memory and caching, and joins a training's other processes.
 
     To be called before JAX starts its threads.
 
@@ -43,6 +47,8 @@ def set_up_process() -> None:
     absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("jaxsyn").setLevel(logging.INFO)
     host_memory.keep_freed_memory()
+    if not jax.config.jax_compilation_cache_dir:  # JAX_COMPILATION_CACHE_DIR
+        jax.config.update("jax_compilation_cache_dir", str(COMPILED))
     processes.join()
     if not processes.is_first():
         logging.disable(logging.WARNING)
