@@ -7,7 +7,8 @@ import tempfile
 # Tiny networks compile longer than they run.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
-    + " --xla_force_host_platform_device_count=4"
+    + " --xla_force_host_platform_device_count="
+    + os.environ.get("JAXSYN_TEST_DEVICES", "4")
     + " --xla_backend_optimization_level=0"
     # Four devices on few and busy cores may keep each other waiting for long.
     + " --xla_cpu_collective_call_terminate_timeout_seconds=600"

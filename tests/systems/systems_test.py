@@ -85,10 +85,10 @@ def examples(system, count=4):
     return make(SPEC, count)
 
 
-def init_and_step(system, devices=1, tx=None, steps=1):
+def init_and_step(system, devices=1, tx=None, steps=1, count=4):
     layout = Layout.over(jax.devices()[:devices])
     engine = engine_of(system, tx)
-    batch = layout.put_batch(jax.device_get(examples(system)))
+    batch = layout.put_batch(jax.device_get(examples(system, count)))
     init = jax.jit(
         engine.init, static_argnames="stage", out_shardings=layout.replicated
     )
@@ -185,20 +185,26 @@ def test_the_seed_gives_variety(case):
     assert float(jnp.abs(one - other).max()) > 1e-4
 
 
+@pytest.mark.parametrize(
+    "devices", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 8))]
+)
 @pytest.mark.parametrize("case", TINY)
-def test_one_device_equals_four(case):
-    system = build(case)
-    one, four = (
-        init_and_step(system, n, optax.sgd(1e-3), steps=2)[0][-1] for n in (1, 4)
+def test_one_device_equals_several(case, devices):
+    if len(jax.devices()) < devices:
+        pytest.skip(f"Set JAXSYN_TEST_DEVICES={devices} for this.")
+    system, sgd = build(case), optax.sgd(1e-3)
+    one, several = (
+        init_and_step(system, n, sgd, steps=2, count=max(4, devices))[0][-1]
+        for n in (1, devices)
     )
     for (path, a), b in zip(
-        jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(four), strict=True
+        jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(several), strict=True
     ):
         # In front of a norm a bias has no true gradient: what it has is rounding.
         if "bias" not in jax.tree_util.keystr(path):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     images = [
-        generate(system, jax.device_get(s), examples(system, 2)) for s in (one, four)
+        generate(system, jax.device_get(s), examples(system, 2)) for s in (one, several)
     ]
     np.testing.assert_allclose(*images, rtol=1e-3, atol=1e-3)
 
