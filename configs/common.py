@@ -57,7 +57,6 @@ def base() -> ConfigDict:
             "accumulate": 1,  # Micro-batches per update.
             "steps_per_dispatch": 1,  # More, where steps are shorter than a call.
             "dtype": "float32",  # Or bfloat16; parameters stay float32.
-            "remat": False,  # Compute again rather than keep: less memory, slower.
             "shard": "none",  # Or optimizer, all: split over the devices.
             "ema": {},  # Decay by network, e.g. {"generator": 0.999}.
             "log_every": 50,

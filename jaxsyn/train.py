@@ -52,7 +52,6 @@ class TrainSettings:
       steps_per_dispatch: How many steps the accelerator is given at once, where nothing
         comes between them; for steps so short that the host does not keep up.
       dtype: What networks compute in: `float32` or `bfloat16`.
-      remat: Whether less is kept for the backward pass, and computed again.
       shard: What is split over the devices instead of being on each: `none`,
         `optimizer` (its state and averages) or `all` (parameters, too).
       ema: Decay of the averaged parameters, by network.
@@ -71,7 +70,6 @@ class TrainSettings:
     accumulate: int = 1
     steps_per_dispatch: int = 1
     dtype: str = "float32"
-    remat: bool = False
     shard: str = "none"
     ema: Mapping[str, float] = dataclasses.field(default_factory=dict)
     log_every: int = 50
@@ -272,7 +270,6 @@ def build_engine(
         seed=seed,
         accumulate=training.accumulate,
         dtype=DTYPES[training.dtype],
-        remat=training.remat,
     )
 
 

@@ -18,7 +18,7 @@ from jaxsyn.errors import CheckpointError
 CADENCE = ("train.log_every", "train.sample_every", "train.checkpoint_every")
 CADENCE += ("train.keep_checkpoints",)
 # How the same steps are computed; results differ by rounding at most.
-CADENCE += ("train.steps_per_dispatch", "train.remat", "train.shard")
+CADENCE += ("train.steps_per_dispatch", "train.shard")
 FREE = ("train.steps", "train.epochs", *CADENCE)
 FREE += ("data.source_dir", "data.prepared_dir", "data.cache", "data.jobs", "data.beam")
 FREE += ("synthetic.dir", "seeds", "rows", "paper")  # A judge's table may grow.

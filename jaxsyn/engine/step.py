@@ -51,8 +51,6 @@ class Engine:
       accumulate: Micro-batches per update. Each phase's gradient is the mean over
         them, which is the whole batch's as long as its loss is a mean over images.
       dtype: What networks compute in; parameters, penalties and sums are float32.
-      remat: Whether only what convolutions and matrix products return is kept for the
-        backward pass; the rest is computed again there: less memory, more time.
     """
 
     system: system_lib.System
@@ -61,7 +59,6 @@ class Engine:
     seed: int = 0
     accumulate: int = 1
     dtype: jnp.dtype = jnp.float32
-    remat: bool = False
 
     def due(self, step: int) -> tuple[str, ...]:
         """Returns the phases that run at `step`; static under `jit`."""
@@ -201,8 +198,6 @@ class Engine:
             memory = {**state.memory, **loss.memory}
             return total, (nets.stats, memory, {**loss.terms, **loss.scalars})
 
-        if self.remat:
-            loss_fn = jax.checkpoint(loss_fn, policy=_is_product)
         moving = {name: state.params[name] for name in phase.trains}
         grads, left_behind = jax.grad(loss_fn, has_aux=True)(moving)
         return grads, *left_behind
@@ -243,8 +238,3 @@ class Engine:
                 " micro-batches: let train.accumulate divide train.batch_size."
             )
         return x.reshape(-1, self.accumulate, *x.shape[1:]).swapaxes(0, 1)
-
-
-def _is_product(primitive, *_, **__):
-    """Whether its result is dear to compute again."""
-    return primitive.name in ("conv_general_dilated", "dot_general")

@@ -161,24 +161,6 @@ def test_accumulation_that_does_not_divide_the_batch():
         Runner(Pix2Pix(), 1, accumulate=3)(0, 1)
 
 
-def test_computing_again_rather_than_keeping_changes_nothing_but_the_memory():
-    kept, again = (
-        Runner(Pix2Pix(), 1, optax.sgd(1e-2), remat=remat) for remat in (False, True)
-    )
-    assert_close(kept(0, 3), again(0, 3), rtol=1e-5, atol=1e-6)
-
-    def operations(runner):
-        state, batch = runner.init(runner.batch(0), stage=STAGE), runner.batch(0)
-        due = runner.engine.due(0)
-        return str(
-            jax.make_jaxpr(lambda s, b: runner.engine.step(s, b, stage=STAGE, due=due))(
-                state, batch
-            )
-        )
-
-    assert operations(again).count(" tanh") > operations(kept).count(" tanh")
-
-
 class Spying(nn.Module):
     """Notes what it is given."""
 
