@@ -27,6 +27,15 @@ def test_a_folder_a_case(tmp_path):
     assert len(volumes.images) == len(SOURCE.describe(tmp_path)[0]) == 1
 
 
+def test_who_was_scanned_twice_is_one_patient(tmp_path):
+    for name in ("1003", "1019", "1023", "1036", "1039"):
+        write(tmp_path, name)
+    patients = {case.name: case.patient for case in SOURCE.find_cases(tmp_path)}
+    assert patients["1003"] == patients["1023"] != patients["1019"]
+    assert patients["1019"] == patients["1039"] != patients["1036"]
+    assert len(set(patients.values())) == 3
+
+
 def test_an_empty_folder_says_what_was_expected(tmp_path):
     with pytest.raises(DataError, match="no oasis_tissues case") as error:
         SOURCE.find_cases(tmp_path)
@@ -36,5 +45,6 @@ def test_an_empty_folder_says_what_was_expected(tmp_path):
 def test_the_real_ones_are_found(real_data):
     cases = SOURCE.find_cases(real_data / "oasis_t1_tissues")
     assert len(cases) == 24 and all(isinstance(case, Case) for case in cases)
+    assert len({case.patient for case in cases}) == 22
     volumes = SOURCE.read_case(cases[0])
     assert set(np.unique(volumes.label)) == {0, 1, 2, 3}

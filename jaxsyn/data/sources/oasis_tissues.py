@@ -17,6 +17,9 @@ LABELS = (
     Label(name="white", values=(3,), colour=(235, 235, 235)),
 )
 ORIGIN = "The images are those of OASIS, as in the MICCAI 2012 labelling challenge"
+# Second scans of a person under a number of their own, and the first. Aligned by their
+# boxes and high-passed these correlate by 0.77 and 0.67; no other pair by over 0.6.
+SAME_PERSON = {"1023": "1003", "1039": "1019"}
 LAYOUT = "one folder ID a case, with ID_t1.nii.gz and ID_tissues.nii.gz"
 
 
@@ -27,7 +30,7 @@ def find_cases(root: Path) -> Iterator[Case | Problem]:
         label = image.with_name(f"{name}_tissues.nii.gz")
         yield Case(
             name=name,
-            patient=name,
+            patient=SAME_PERSON.get(name, name),
             images={"t1": ImageFile(path=image)},
             label=ImageFile(path=label) if label.is_file() else None,
             label_tables=(LABELS,),
