@@ -54,21 +54,26 @@ def write(source_dir: Path, size: int, count: int, depth: int, out_dir: Path) ->
         made = prepare_case(volumes, settings, case=case.name, patient=case.patient)
         wanted = 2 * depth or -(-count // len(cases))
         examples += _examples(case.name, made, wanted, apart=1 if depth else 8)
-    modalities, labels = source.describe(source_dir)
-    spec = DataSpec(
-        image_size=size,
-        modalities=modalities,
-        labels=labels,
-        intensities=made.info.intensities,
-    )
+    spec = spec_of(made, source_dir, size)
     cache.write(
         out_dir / "slices",
         iter(examples),
         count=len(examples),
         image_size=size,
-        channels=len(modalities),
+        channels=len(spec.modalities),
     )
     (out_dir / "spec.json").write_text(json.dumps(spec.to_json()))
+
+
+def spec_of(made: PreparedCase, source_dir: Path, size: int) -> DataSpec:
+    """What slices of a prepared case mean."""
+    modalities, labels = sources.load(SOURCE).describe(source_dir)
+    return DataSpec(
+        image_size=size,
+        modalities=modalities,
+        labels=labels,
+        intensities=made.info.intensities,
+    )
 
 
 def _examples(name: str, made: PreparedCase, count: int, apart: int) -> Iterator[dict]:

@@ -14,7 +14,6 @@ from jaxsyn.data import device, sources
 from jaxsyn.data.preprocess import PrepareSettings, dequantise, prepare_case
 from jaxsyn.engine.step import Engine
 from jaxsyn.engine.system import Stage
-from jaxsyn.spec import DataSpec
 from jaxsyn.synthesis.cases import SyntheticCase
 from jaxsyn.synthesis.export import Exporter, Folders
 from jaxsyn.synthesis.generator import Generator
@@ -37,13 +36,7 @@ def measure(source_dir: Path, rounds: int) -> report.Table:
     volumes = source.read_case(case)
     settings = PrepareSettings(image_size=SIZE)
     made = prepare_case(volumes, settings, case=case.name, patient=case.patient)
-    modalities, labels = source.describe(source_dir)
-    spec = DataSpec(
-        image_size=SIZE,
-        modalities=modalities,
-        labels=labels,
-        intensities=made.info.intensities,
-    )
+    spec = slices.spec_of(made, source_dir, SIZE)
     count = len(made.label)
     rows = [
         _row(f"rendering, {name.removesuffix('_brats')}", took, RENDERED, count)

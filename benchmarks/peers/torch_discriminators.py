@@ -8,7 +8,21 @@ from benchmarks.peers.torch_layers import Normed, SpectralConv
 WIDEST = 512
 
 
-class PatchDiscriminator(nn.Module):
+class Patches(nn.Module):
+    """Layers `conv_0`, those named in `inner`, and `judge`, which judges patches."""
+
+    def forward(self, x):
+        features = [F.leaky_relu(self.conv_0(x), 0.2)]
+        for name in self.inner:
+            h = self.inner_layer(name, features[-1])
+            features.append(F.leaky_relu(h, 0.2))
+        return [*features, self.judge(features[-1])]
+
+    def inner_layer(self, name, x):
+        return getattr(self, name)(x)
+
+
+class PatchDiscriminator(Patches):
     """SPADE's; or pix2pixHD's, with biases in place of spectral norms."""
 
     def __init__(self, channels, ndf, *, spectral, num_layers=4):
@@ -24,12 +38,8 @@ class PatchDiscriminator(nn.Module):
             fin = fout
         self.judge = nn.Conv2d(fin, 1, 4, padding=2)
 
-    def forward(self, x):
-        features = [F.leaky_relu(self.conv_0(x), 0.2)]
-        for name in self.inner:
-            h = F.instance_norm(getattr(self, name)(features[-1]))
-            features.append(F.leaky_relu(h, 0.2))
-        return [*features, self.judge(features[-1])]
+    def inner_layer(self, name, x):
+        return F.instance_norm(getattr(self, name)(x))
 
 
 class Multiscale(nn.Module):
@@ -49,7 +59,7 @@ class Multiscale(nn.Module):
         return outputs
 
 
-class PatchGan(nn.Module):
+class PatchGan(Patches):
     """pix2pix's, of patches of 70 px, and with instance norm CycleGAN's."""
 
     def __init__(self, channels, ndf, num_layers=3, norm="batch"):
@@ -63,13 +73,6 @@ class PatchGan(nn.Module):
             self.add_module(f"conv_{i}", made)
             fin = fout
         self.judge = nn.Conv2d(fin, 1, 4, padding=1)
-
-    def forward(self, x):
-        features = [F.leaky_relu(self.conv_0(x), 0.2)]
-        for name in self.inner:
-            h = getattr(self, name)(features[-1])
-            features.append(F.leaky_relu(h, 0.2))
-        return [*features, self.judge(features[-1])]
 
 
 def halved(x):
