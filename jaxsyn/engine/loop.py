@@ -18,7 +18,7 @@ from jaxsyn.engine.interrupt import Preempted, StopRequest
 from jaxsyn.engine.mesh import Layout
 from jaxsyn.engine.step import Engine, TrainState
 from jaxsyn.engine.system import Batch, Stage
-from jaxsyn.engine.watch import STOP, Watch
+from jaxsyn.engine.watch import Watch
 
 
 class Feed(Protocol):
@@ -151,17 +151,17 @@ class Run:
             state = self._jit_reset(shardings)(state)
         advance = self._jit_steps(shardings)
         batches = iter(self.feed.batches(step, stage.batch_size))
-        devices = len(self.layout.mesh.local_devices)
         pending = None
         while True:
             count = self._at_once(step, stage)
             with watch.waiting_for_data(pending):
                 raws = _take(batches, count)
-            raws = self.layout.put_batches((raws, watch.flags(count, devices)))
+            raws = self.layout.put_batches(raws)
+            asked = watch.ask(self.layout)
             with jax.transfer_guard("disallow"):
                 state, scalars = advance(
                     state,
-                    *raws,
+                    raws,
                     self.feed.resident,
                     stage=stage,
                     due=self.engine.due(step),
@@ -169,7 +169,7 @@ class Run:
             # The device works on these steps while the host reads those before.
             watch.look_at(pending, stage.batch_size)
             step += count
-            pending = step, scalars
+            pending = step, scalars | asked
             done = step == stage.stop or watch.stopping
             if done or self._save_due(step):
                 watch.look_at(pending, stage.batch_size)  # Never save what diverged.
@@ -194,19 +194,15 @@ class Run:
     def _sample_due(self, step):
         return self.cadence.sample_every and step % self.cadence.sample_every == 0
 
-    def _steps(self, state, raws, stops, resident, *, stage, due):
+    def _steps(self, state, raws, resident, *, stage, due):
         """A step with each of some raw batches, one after another."""
 
-        def step(state, raw_and_stop):
-            raw, stop = raw_and_stop
-            state, scalars = self._prepared_step(
-                state, raw, resident, stage=stage, due=due
-            )
-            return state, scalars | {STOP: stop.sum()}
+        def step(state, raw):
+            return self._prepared_step(state, raw, resident, stage=stage, due=due)
 
-        if len(stops) > 1:
-            return jax.lax.scan(step, state, (raws, stops))
-        state, scalars = step(state, jax.tree.map(lambda x: x[0], (raws, stops)))
+        if len(jax.tree.leaves(raws)[0]) > 1:
+            return jax.lax.scan(step, state, raws)
+        state, scalars = step(state, jax.tree.map(lambda x: x[0], raws))
         return state, jax.tree.map(lambda x: x[None], scalars)
 
     def _prepared_step(self, state, raw, resident, *, stage, due):

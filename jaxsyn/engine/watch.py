@@ -8,15 +8,19 @@ import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from jaxsyn import errors
 from jaxsyn.engine.interrupt import StopRequest
+from jaxsyn.engine.mesh import Layout
 
 _LOG = logging.getLogger(__name__)
-STOP = "stop"  # Among the scalars: how many processes were asked to.
+_STOP = "stop"  # Among the scalars: how many processes were asked to.
 _LONG_WAIT = 0.05  # Share of the time from which waiting for data is worth a word.
+
+_sum = jax.jit(jnp.sum)
 
 
 class DivergedError(errors.JaxsynError):
@@ -92,31 +96,32 @@ class Watch:
     def stopping(self) -> bool:
         return self._asked if jax.process_count() > 1 else bool(self._stop)
 
-    def flags(self, count: int, devices: int) -> np.ndarray:
-        """What travels with so many batches, for all processes to stop as one.
+    def ask(self, layout: Layout) -> dict[str, jax.Array]:
+        """Asks all processes whether one is to stop; `look_at` takes the answer.
 
-        Args:
-          count: Of batches.
-          devices: Of this process.
-
-        Returns:
-          float32 [count, devices].
+        A program of its own: within that of the step it could run beside another
+        exchange between devices, and emulated devices have too few threads for two.
         """
-        return np.full((count, devices), bool(self._stop), np.float32)
+        if jax.process_count() == 1:
+            return {}
+        devices = len(layout.mesh.local_devices)
+        own = np.full(devices, bool(self._stop), np.float32)
+        return {_STOP: _sum(layout.put_batch(own))}
 
     @contextlib.contextmanager
     def waiting_for_data(self, pending: tuple[int, Any] | None) -> Iterator[None]:
         """Times what comes between; as a wait, if `pending` steps are then done."""
         began = time.perf_counter()
         yield
-        if pending is not None and pending[1][STOP].is_ready():
+        if pending is not None and _are_ready(pending[1]):
             self.pace.waited(time.perf_counter() - began)
 
     def look_at(self, pending: tuple[int, Any] | None, batch_size: int) -> None:
         """Reads the scalars of finished steps, which waits for them.
 
         Args:
-          pending: The last of these steps, and scalars [K] of K steps; or nothing.
+          pending: The last of these steps, with scalars [K] of K steps and what `ask`
+            gave; or nothing.
           batch_size: Images of a step.
 
         Raises:
@@ -126,7 +131,7 @@ class Watch:
             return
         last, scalars = pending
         scalars = {name: np.asarray(v) for name, v in jax.device_get(scalars).items()}
-        self._asked |= bool(scalars.pop(STOP).any())
+        self._asked |= bool(scalars.pop(_STOP, False))
         count = len(next(iter(scalars.values())))
         for index in range(count):
             step = last - count + 1 + index
@@ -175,3 +180,7 @@ class Watch:
         shown = {k: f"{v:.3g}" for k, v in scalars.items() if "grad_norm" not in k}
         shown["waits"] = f"{self.pace.data_wait:.0%}"
         progress.set_postfix(shown, refresh=False)
+
+
+def _are_ready(scalars):
+    return all(array.is_ready() for array in scalars.values())

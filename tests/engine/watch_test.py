@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from jaxsyn.engine.watch import STOP, Watch
+from jaxsyn.engine.mesh import Layout
+from jaxsyn.engine.watch import Watch
 
 
 class Scalar:
@@ -39,16 +40,15 @@ def watching(stop=False):
     return Watch(Silent(), 1, stop, tqdm(disable=True))
 
 
-def look(watch, step, asked=0.0):
-    scalars = {"loss": np.ones(1), STOP: np.array([asked])}
-    watch.look_at((step, scalars), 8)
+def look(watch, step, answer=()):
+    watch.look_at((step, {"loss": np.ones(1), **dict(answer)}), 8)
 
 
 def test_the_accelerator_waits_only_when_it_has_nothing_left_to_do(clock):
     watch = watching()
     look(watch, 1)  # The clock starts.
     for ready in (True, False, False, False):
-        with watch.waiting_for_data((2, {STOP: Scalar(ready)})):
+        with watch.waiting_for_data((2, {"loss": Scalar(ready)})):
             clock[0] += 1.0
         clock[0] += 1.0
         look(watch, 2)
@@ -67,7 +67,7 @@ def test_slow_data_are_said(clock, caplog):
     caplog.set_level("INFO", logger="jaxsyn")
     watch = watching()
     look(watch, 1)
-    with watch.waiting_for_data((1, {STOP: Scalar(True)})):
+    with watch.waiting_for_data((1, {"loss": Scalar(True)})):
         clock[0] += 1.0
     look(watch, 2)
     watch.summarise()
@@ -80,12 +80,16 @@ def test_alone_a_process_stops_when_it_is_asked():
     assert not watching().stopping
 
 
+def test_alone_a_process_asks_nobody():
+    assert not watching(stop=True).ask(Layout.over())
+
+
 def test_together_they_stop_when_all_know(monkeypatch):
+    layout = Layout.over()
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    watch = watching(stop=True)
-    assert not watch.stopping  # The others do not know yet.
-    assert watch.flags(3, 2).tolist() == [[1.0, 1.0]] * 3
-    look(watch, 1)
+    watch, other = watching(stop=False), watching(stop=True)
+    assert not other.stopping  # The first does not know yet.
+    look(watch, 1, watch.ask(layout))
     assert not watch.stopping
-    look(watch, 2, asked=2.0)
+    look(watch, 2, other.ask(layout))
     assert watch.stopping
