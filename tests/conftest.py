@@ -14,6 +14,9 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_cpu_collective_call_terminate_timeout_seconds=600"
     + " --xla_cpu_collective_timeout_seconds=600"
 )
+# XLA makes as many threads, at most; exchanges between devices hold some of them, and
+# with one for each device two exchanges at a time may wait for each other for ever.
+os.environ.setdefault("NPROC", "16")
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault(

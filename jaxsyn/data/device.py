@@ -25,7 +25,12 @@ def put(cache: Cache | Subset, sharding: jax.sharding.Sharding | None = None) ->
     """
     keys = ("image", "label", "position")
     arrays = {key: np.asarray(getattr(cache, key)) for key in keys}
-    return jax.device_put(arrays, sharding)
+    if sharding is None:
+        return jax.device_put(arrays)
+    # All processes hold all of it; `device_put` would compare them, byte for byte.
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, x, x.shape), arrays
+    )
 
 
 def gather(resident: Batch, rows: Integer[Array, " b"]) -> Batch:
