@@ -3,7 +3,8 @@
 It knows no system and no data set. What a batch is, it asks a `Feed`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+import contextlib
 import dataclasses
 from typing import Any, Protocol
 import zlib
@@ -30,7 +31,7 @@ class Feed(Protocol):
 
     resident: Any
 
-    def batches(self, start_step: int, batch_size: int) -> Iterator[Any]:
+    def batches(self, start_step: int, batch_size: int) -> Generator[Any]:
         """Raw batches of this process from `start_step` on: a function of the step."""
 
     def prepare(self, raw: Any, resident: Any, key: jax.Array) -> Batch:
@@ -150,34 +151,36 @@ class Run:
         if stage.reset_optimizers and step == stage.start:
             state = self._jit_reset(shardings)(state)
         advance = self._jit_steps(shardings)
-        batches = iter(self.feed.batches(step, stage.batch_size))
-        pending = None
-        while True:
-            count = self._at_once(step, stage)
-            with watch.waiting_for_data(pending):
-                raws = _take(batches, count)
-            raws = self.layout.put_batches(raws)
-            asked = watch.ask(self.layout)
-            with jax.transfer_guard("disallow"):
-                state, scalars = advance(
-                    state,
-                    raws,
-                    self.feed.resident,
-                    stage=stage,
-                    due=self.engine.due(step),
-                )
-            # The device works on these steps while the host reads those before.
-            watch.look_at(pending, stage.batch_size)
-            step += count
-            pending = step, scalars | asked
-            done = step == stage.stop or watch.stopping
-            if done or self._save_due(step):
-                watch.look_at(pending, stage.batch_size)  # Never save what diverged.
-                pending = None
-                self.checkpoints.save(state, step, self.meta)
-            over = self._sample_due(step) and self.sample(state, step) is True
-            if done or over:
-                return state, step
+        # Whatever ends the training: readers are not to be at work when Python ends.
+        with contextlib.closing(self.feed.batches(step, stage.batch_size)) as batches:
+            pending = None
+            while True:
+                count = self._at_once(step, stage)
+                with watch.waiting_for_data(pending):
+                    raws = _take(batches, count)
+                raws = self.layout.put_batches(raws)
+                asked = watch.ask(self.layout)
+                with jax.transfer_guard("disallow"):
+                    state, scalars = advance(
+                        state,
+                        raws,
+                        self.feed.resident,
+                        stage=stage,
+                        due=self.engine.due(step),
+                    )
+                # The device works on these steps while the host reads those before.
+                watch.look_at(pending, stage.batch_size)
+                step += count
+                pending = step, scalars | asked
+                done = step == stage.stop or watch.stopping
+                if done or self._save_due(step):
+                    # Never save what diverged.
+                    watch.look_at(pending, stage.batch_size)
+                    pending = None
+                    self.checkpoints.save(state, step, self.meta)
+                over = self._sample_due(step) and self.sample(state, step) is True
+                if done or over:
+                    return state, step
 
     def _at_once(self, step, stage):
         """How many of the coming steps are dispatched at once: all, or one."""

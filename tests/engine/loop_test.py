@@ -176,6 +176,36 @@ def test_a_checkpoint_is_restored_on_other_devices(tmp_path):
     assert_equal(split, run.resume_or_init())
 
 
+class ClosingFeed(ToyFeed):
+    """Notes when its batches are let go of."""
+
+    closed = False
+
+    def batches(self, start_step, batch_size):
+        try:
+            yield from super().batches(start_step, batch_size)
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_readers_end_with_the_training(fails, tmp_path):
+    def sample(state, step):
+        if fails and step == 2:
+            raise ZeroDivisionError
+
+    feed = ClosingFeed()
+    run = make_run(tmp_path, feed=feed, sample=sample, sample_every=1)
+    state = run.init()
+    feed.closed = False
+    try:
+        run.train(state)
+    except ZeroDivisionError as error:
+        kept = error  # And with it the frame that has the iterator.
+        assert kept.__traceback__
+    assert feed.closed
+
+
 def test_divergence_names_the_term_and_the_step(tmp_path):
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Diverging(Pix2Pix):
