@@ -30,7 +30,9 @@ def test_another_is_refused_with_the_difference(tmp_path):
 
 def test_a_run_may_be_made_longer(tmp_path):
     workdir.claim(tmp_path, CONFIG)
-    workdir.claim(tmp_path, {"seed": 0, "train": {"steps": 20, "batch_size": 8}})
+    longer = {"seed": 0, "train": {"steps": 20, "batch_size": 8}}
+    workdir.claim(tmp_path, longer)
+    assert json.loads((tmp_path / "config.json").read_text()) == longer
 
 
 def test_tuples_compare_equal_after_a_trip_through_json(tmp_path):

@@ -143,12 +143,7 @@ class Fit:
             meta=meta,
             cadence=dataclasses.replace(self.training.cadence, sample_every=every),
         )
-        state = job.resume_or_init()
-        if start_from and not resume_step:
-            state = _with_weights_of(state, start_from)
-        if not looks.look_again(state) and int(state.step) < steps:
-            state = job.train(state)
-        tested = looks.finish(state)
+        tested = _train(job, looks, None if resume_step else start_from)
         writer.close()
         checkpoints.close()
         return tested
@@ -241,6 +236,16 @@ def _read(path):
         return {}
     lines = map(json.loads, path.read_text().splitlines())
     return {line["step"]: line["score"] for line in lines}
+
+
+def _train(job, looks, start_from):
+    """Trains to the end, unless a look before said that it is enough."""
+    state = job.resume_or_init()
+    if start_from:
+        state = _with_weights_of(state, start_from)
+    if not looks.look_again(state) and int(state.step) < job.stages[-1].stop:
+        state = job.train(state)
+    return looks.finish(state)
 
 
 def _with_weights_of(state, folder):
