@@ -1,5 +1,6 @@
 """The jobs there are, and what a process does before it runs one."""
 
+import contextlib
 import importlib
 import logging
 import os
@@ -10,6 +11,7 @@ from absl import logging as absl_logging
 import jax
 
 from jaxsyn import settings
+from jaxsyn import workdir as workdir_lib
 from jaxsyn.engine import host_memory, processes
 from jaxsyn.errors import UsageError
 
@@ -24,6 +26,9 @@ JOBS = {
     "segment": "jaxsyn.evaluate.segment",
     "synthesize": "jaxsyn.synthesis.synthesize",
 }
+
+# Those that any number of processes run together in one folder.
+SHARED = ("experiment",)
 
 # Where compiled programs are kept for the next start, unless the user says otherwise.
 COMPILED = Path.home() / ".cache" / "jaxsyn" / "compiled"
@@ -58,7 +63,10 @@ def set_up_process() -> None:
 def run(config: Any, workdir: Path) -> None:
     """Runs the job that a configuration, a `ConfigDict`, names.
 
+    It has the folder to itself, unless it is one of `SHARED`.
+
     Raises:
+      ResourceError: Another process is at work in the folder.
       JaxsynError: One of its kinds, for all that a user can mend.
     """
     job = config.get("job", "")
@@ -70,7 +78,10 @@ def run(config: Any, workdir: Path) -> None:
             hint="Start one; it uses all accelerators it sees. Only a training"
             " (config.job=train) runs over several processes.",
         )
-    with processes.a_lost_peer_is_said():
+    with processes.a_lost_peer_is_said(), contextlib.ExitStack() as held:
+        with processes.first_goes_first("taking the workdir"):
+            if processes.is_first() and job not in SHARED:
+                held.enter_context(workdir_lib.held(workdir))
         importlib.import_module(JOBS[job]).run(config, workdir)
 
 

@@ -1,10 +1,16 @@
-"""A run's folder: whose it is, and on what it ran."""
+"""A run's folder: whose it is, who is at work in it, and on what it ran."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+import contextlib
+import datetime
 import importlib.metadata
 import json
+import logging
+import os
 from pathlib import Path
 import platform
+import shlex
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -12,8 +18,10 @@ from typing import Any
 import jax
 
 from jaxsyn import storage
-from jaxsyn.errors import CheckpointError
+from jaxsyn.errors import CheckpointError, ResourceError
 
+_LOG = logging.getLogger(__name__)
+LOCK = ".lock"  # There while a process is at work in the folder.
 # What may differ from one call to the next without making it another run.
 CADENCE = ("train.log_every", "train.sample_every", "train.checkpoint_every")
 CADENCE += ("train.keep_checkpoints",)
@@ -64,6 +72,67 @@ def check(
             f"{workdir} belongs to another configuration:\n    " + "\n    ".join(lines),
             hint="Choose another --workdir, or give the options it was started with.",
         )
+
+
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+    """Keeps other processes out of `workdir` while the context lasts.
+
+    The lock is the operating system's (`flock`), between machines as far as the file
+    system has it, and ends with the process, killed or not. The file says whose it is.
+
+    Args:
+      workdir: The folder; made if it is not there.
+
+    Raises:
+      ResourceError: Another process has it, which is named; or it cannot be written.
+    """
+    path, new = workdir / LOCK, not workdir.exists()
+    with storage.writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = storage.try_lock(path)
+    if file is None:
+        raise ResourceError(
+            f"{workdir} is in use by {_holder(path) or 'another process'}.",
+            hint="Wait until it ends or stop it, or choose another --workdir.",
+        )
+    with file:
+        if killed := _holder(path):
+            _LOG.warning("%s was in use by %s, which is gone.", workdir, killed)
+        _sign(file)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            if new:  # Nothing has come of it.
+                with contextlib.suppress(OSError):
+                    workdir.rmdir()
+
+
+def _sign(file):
+    """Says in the lock's file who holds it."""
+    now = datetime.datetime.now().astimezone()
+    about = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": now.isoformat(" ", "seconds"),
+        "command": shlex.join(sys.argv),
+    }
+    file.truncate(0)
+    file.write(json.dumps(about))
+    file.flush()
+
+
+def _holder(path):
+    """Who holds a lock or held it last, in words; empty if that is not known."""
+    try:
+        about = json.loads(path.read_text())
+        return (
+            f"process {about['pid']} on {about['host']} since {about['since']}"
+            f" ({about['command']})"
+        )
+    except (OSError, KeyError, TypeError, ValueError):
+        return ""
 
 
 def environment() -> dict[str, Any]:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "errors": 0,
     "spec": 0,
+    "integrity": 1,
     "settings": 1,
     "storage": 1,
     "workdir": 1,
@@ -28,7 +29,7 @@ LAYERS = {
     "snapshots": 4,
     "train": 4,
     "jobs": 5,
-    "report": 5,
+    "report": 4,
     "experiments": 6,
     "main": 7,
 }

@@ -46,23 +46,34 @@ def test_other_errors_keep_their_own_kind(tmp_path):
             raise FileNotFoundError(errno.ENOENT, "gone")
 
 
-def test_files_are_hashed_again_only_when_they_changed(tmp_path):
-    path, memo = tmp_path / "a", tmp_path / "memo.json"
+def test_files_are_hashed_again_only_when_they_changed(tmp_path, monkeypatch):
+    path, memo, read = tmp_path / "a", tmp_path / "memo.json", []
+    digest = hashlib.file_digest
+
+    def counted(file, name):
+        read.append(file.name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    monkeypatch.setattr(storage, "_SETTLED_NS", 0)
+    of = lambda data: [hashlib.sha256(data).hexdigest()]  # noqa: E731
+    find = lambda *p: [*storage.fingerprints(p, memo=memo).values()]  # noqa: E731
     path.write_bytes(b"one")
-    of = lambda data: {path: hashlib.sha256(data).hexdigest()}  # noqa: E731
-    assert storage.fingerprints([path], memo=memo) == of(b"one")
     status = path.stat()
+    assert find(path) == find(path) == of(b"one") and len(read) == 1
     path.write_bytes(b"two")
-    assert storage.fingerprints([path], memo=memo) == of(b"two")
-    # Not read if size and time are those of the memo: `two` is remembered.
+    assert find(path) == of(b"two") and len(read) == 2
     path.write_bytes(b"six")
-    os.utime(path, ns=(status.st_atime_ns, 1))
-    assert storage.fingerprints([path], memo=memo) == of(b"six")
-    path.write_bytes(b"ten")
-    os.utime(path, ns=(status.st_atime_ns, 1))
-    assert storage.fingerprints([path], memo=memo) == of(b"six")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # As if untouched.
+    assert find(path) == of(b"six") and len(read) == 3
+    assert find(path.rename(tmp_path / "b")) == of(b"six")
     memo.write_text("damaged")
-    assert storage.fingerprints([path], memo=memo) == of(b"ten")
+    del read[:]
+    assert find(tmp_path / "b") == of(b"six") and len(read) == 1
+    assert storage.fingerprints([tmp_path / "b"]) and len(read) == 2
+    monkeypatch.setattr(storage, "_SETTLED_NS", 10**12)
+    path.write_bytes(b"new")
+    assert find(path) == find(path) == of(b"new") and len(read) == 4
 
 
 def _hold(path, held, release):

@@ -16,8 +16,10 @@ from typing import Any
 from jaxtyping import Float32, UInt8, UInt16
 import numpy as np
 
-from jaxsyn import storage
+from jaxsyn import integrity, storage
 from jaxsyn.errors import DataError
+
+_AGAIN = "Delete that folder of the cache; it will be made again."
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,7 +54,7 @@ class Cache:
 
     @classmethod
     def open(cls, folder: str | Path, *, in_memory: bool = False) -> "Cache":
-        """Opens what `write` wrote.
+        """Opens what `write` wrote, after checking it as `integrity.check` does.
 
         Args:
           folder: Where it is.
@@ -62,6 +64,7 @@ class Cache:
           DataError: It is missing or damaged.
         """
         folder, mode = Path(folder), None if in_memory else "r"
+        integrity.check(folder, hint=_AGAIN)
         try:
             rows = json.loads((folder / "index.json").read_text())["rows"]
             image = np.load(folder / "image.npy", mmap_mode=mode)
@@ -112,6 +115,7 @@ def write(
             hint="Delete the prepared set; it will be prepared again.",
         )
     storage.write_json(partial / "index.json", {"rows": rows})
+    integrity.write(partial, remember=True)
     partial.replace(folder)
 
 
@@ -128,5 +132,5 @@ def _array_file(path, shape, dtype):
 def _damaged(folder, why):
     return DataError(
         f"The cache {folder} is missing or damaged: {why}",
-        hint="Delete that folder; it will be made again from the records.",
+        hint=_AGAIN,
     )

@@ -18,11 +18,11 @@ from absl import logging
 import numpy as np
 from tqdm import tqdm
 
-from jaxsyn import storage
+from jaxsyn import integrity, storage
 from jaxsyn.data import beam as beam_lib
 from jaxsyn.data import splits, staging, steps, workers
 from jaxsyn.data.cases import Problem
-from jaxsyn.data.prepared import MANIFEST, PreparedSet
+from jaxsyn.data.prepared import MANIFEST, PARTS, PreparedSet
 from jaxsyn.data.preprocess import PrepareSettings
 from jaxsyn.data.sources import Source
 from jaxsyn.errors import DataError, UsageError
@@ -145,6 +145,8 @@ class _Work:
             )
             used = sorted({case.name for case in self.cases} - set(refused))
             self._assemble(folder, used, manifest | {"refused": refused})
+        if not integrity.has_manifest(folder):
+            integrity.write(folder, PARTS, remember=True)
         shutil.rmtree(staged, ignore_errors=True)
         PreparedSet.open(folder).write_caches()
 

@@ -4,7 +4,8 @@ Its folder holds:
 - manifest.json: what it was made of and how, and where each slice came from;
 - split.json: which patients are in train, validation and test;
 - records/: the slices, a TFDS data set (see `builders`);
-- cache/PART/: the same as plain arrays (see `cache`), which may be deleted.
+- cache/PART/: the same as plain arrays (see `cache`), which may be deleted;
+- sha256.json, in it and in each cache: the hashes of these files (see `integrity`).
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from jaxsyn import storage
+from jaxsyn import integrity, storage
 from jaxsyn.data import cache as cache_lib
 from jaxsyn.data import splits, subset
 from jaxsyn.data.preprocess import CaseInfo
@@ -24,6 +25,7 @@ from jaxsyn.errors import DataError
 from jaxsyn.spec import DataSpec
 
 MANIFEST = "manifest.json"
+PARTS = (MANIFEST, "split.json", "records")  # What is hashed; caches are apart.
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,12 +56,18 @@ class PreparedSet:
 
     @classmethod
     def open(cls, path: str | Path) -> "PreparedSet":
-        """Opens a finished set.
+        """Opens a finished set, after checking its files as `integrity.check` does.
 
         Raises:
-          DataError: There is none, or its division was changed by hand.
+          DataError: There is none, a file of it is damaged, or its division was
+            changed by hand.
         """
         path = Path(path)
+        integrity.check(
+            path,
+            hint="Delete the set; it will be prepared again. To use another division,"
+            " name its file in the settings.",
+        )
         try:
             manifest = json.loads((path / MANIFEST).read_text())
         except (OSError, ValueError) as error:

@@ -23,7 +23,7 @@ from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.data.preprocess import quantise
 from jaxsyn.data.splits import in_drawn_order
 from jaxsyn.errors import UsageError
-from jaxsyn.synthesis.export import TABLE
+from jaxsyn.synthesis.export import TABLE, check_whole
 from jaxsyn.synthesis.generator import Generator
 
 _LOG = logging.getLogger(__name__)
@@ -116,6 +116,7 @@ def of_export(folder: Path, data: DataSettings, out_dir: Path) -> PreparedSet:
       out_dir: Prepared sets are put here.
 
     Raises:
+      DataError: A file of it is damaged.
       UsageError: It has no cases in the format `brats` or `nifti`.
     """
     cases, source = folder / "brats", data.source
@@ -127,6 +128,7 @@ def of_export(folder: Path, data: DataSettings, out_dir: Path) -> PreparedSet:
             hint="Name the workdir of a synthesis job with config.export.format=nifti,"
             " or brats.",
         )
+    check_whole(folder)
     everything = dataclasses.replace(
         data.prepare, fractions=(1.0, 0.0, 0.0), split="patient", split_file=""
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 import contextlib
-import fcntl
 import json
 from pathlib import Path
 import time
@@ -60,13 +59,11 @@ class CellState:
         """Takes the cell while the context lasts; False if another process has it."""
         with storage.writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = open(self.folder / ".lock", "w")
+            file = storage.try_lock(self.folder / ".lock")
+        if file is None:
+            yield False
+            return
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
             yield True
 
     @property

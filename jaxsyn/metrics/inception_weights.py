@@ -61,7 +61,7 @@ def load(path: str | Path | None = None) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = {name: file[name] for name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # Of whatever kind: damaged headers say anything.
         raise DataError(f"{path} is not readable: {error}", hint=again) from error
     if (found := digest(weights)) != SHA256:
         raise DataError(

@@ -1,7 +1,7 @@
 """Synthetic cases as files that other tools read.
 
 Every file is whole or absent. A case counts as written once its lineage is there, which
-is written last.
+is written last. A finished export has a manifest of SHA-256 (see `integrity`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxsyn import settings, storage
+from jaxsyn import integrity, settings, storage
 from jaxsyn.data import nifti
 from jaxsyn.data.cases import TISSUE_OFFSET
 from jaxsyn.data.prepared import PreparedSet
@@ -23,9 +23,14 @@ from jaxsyn.errors import DataError, UsageError
 from jaxsyn.spec import DataSpec
 from jaxsyn.synthesis import nnunet, sheet
 from jaxsyn.synthesis.cases import SyntheticCase, image_volumes, label_volume
+from jaxsyn.workdir import LOCK
 
 MANIFEST = "manifest.json"
 TABLE = "cases.csv"
+_MADE_AGAIN = (
+    "Delete that file and the case's in `lineage`, and run the synthesis job again:"
+    " it makes what is missing."
+)
 _WHOLE_LEVELS = 1000  # From this range on, intensities are rounded as scanners do.
 
 
@@ -134,7 +139,13 @@ class Exporter:
           layout: Where volumes go.
           spec: What they mean.
           stripped: Whether the images are 0 outside the brain.
+
+        Raises:
+          DataError: A file of a finished export is damaged.
         """
+        if integrity.has_manifest(folder):  # What is added would hide damage.
+            integrity.check(folder, hint=_MADE_AGAIN, missing_ok=True)
+            (folder / integrity.MANIFEST).unlink()
         self._folder, self._layout, self._spec = folder, layout, spec
         self._stripped = stripped
         self.done = {
@@ -167,12 +178,18 @@ class Exporter:
         self.done[name] = dict(lineage)
 
     def finish(self, about: Mapping[str, Any]) -> Path:
-        """Writes the manifest: what all cases share, and every case's lineage."""
+        """Writes the manifest: what all cases share, and every case's lineage.
+
+        All files are then hashed; those of volumes below the layout's first folder.
+        """
         path = self._folder / MANIFEST
+        volumes = self._layout.root.relative_to(self._folder).parts[0]
         with storage.writing(self._folder):
             storage.write_json(
                 path, {**about, "cases": dict(sorted(self.done.items()))}
             )
+            parts = (MANIFEST, "lineage", "sheets", volumes)
+            integrity.write(self._folder, parts, remember=True)
         return path
 
 
@@ -187,7 +204,7 @@ def as_stored(volume: np.ndarray) -> np.ndarray:
 
 def check_new(folder: Path) -> None:
     """Raises UsageError if a folder for an export holds something else."""
-    if folder.exists() and any(folder.iterdir()):
+    if any(path.name != LOCK for path in folder.glob("*")):
         if not (folder / "config.json").exists():
             raise UsageError(
                 f"{folder} is there already, and no export began it.",
@@ -207,6 +224,11 @@ def layout(
     return Folders(root=workdir / name, spec=prepared.spec, own_values=name == "brats")
 
 
+def check_whole(folder: Path) -> None:
+    """Raises DataError if a file of an export is damaged, missing or was added."""
+    integrity.check(folder, hint=_MADE_AGAIN)
+
+
 def check_lineages(folder: Path, patients: Sequence[str]) -> None:
     """Raises DataError if any of some patients is behind an export's cases.
 
@@ -214,6 +236,7 @@ def check_lineages(folder: Path, patients: Sequence[str]) -> None:
       folder: Of the export, with its manifest.
       patients: Who must not be.
     """
+    check_whole(folder)
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxsyn import integrity
 from jaxsyn.data import cache as cache_lib
 from jaxsyn.data.cache import Cache
 from jaxsyn.errors import DataError
@@ -67,5 +68,6 @@ def test_a_truncated_cache_is_refused(tmp_path, name):
 def test_arrays_of_another_length_are_refused(tmp_path):
     write(tmp_path / "train")
     np.save(tmp_path / "train" / "label.npy", np.zeros((2, 4, 4), np.uint8))
+    integrity.write(tmp_path / "train")
     with pytest.raises(DataError, match=r"\(3, 3, 2\) rows, images and labels"):
         Cache.open(tmp_path / "train")

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pytest
 
+from jaxsyn import integrity
 from jaxsyn.data import builders, sources, staging, workers
 from jaxsyn.data import prepare as prepare_lib
 from jaxsyn.data.cases import read_case
@@ -332,6 +333,9 @@ def test_a_split_changed_by_hand_is_noticed(cases):
     prepared = prepare(cases)
     path = prepared.path / "split.json"
     path.write_text(path.read_text().replace("p0", "p7"))
+    with pytest.raises(DataError, match="split.json is damaged.*\n.*another division"):
+        PreparedSet.open(prepared.path)
+    integrity.write(prepared.path)
     with pytest.raises(DataError, match="not the division this set was made with"):
         PreparedSet.open(prepared.path)
 

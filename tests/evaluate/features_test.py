@@ -36,3 +36,18 @@ def test_other_images_shapes_and_weights_are_looked_at(looks, tmp_path):
     other = {"kernel": np.ones(1, np.float32)}
     RememberingInception(weights=other, folder=tmp_path)(images)
     assert looks == [2, 2, 1, 2]
+
+
+@pytest.mark.parametrize("place", [0, 200, -1])
+def test_a_damaged_memory_is_named_and_not_believed(looks, tmp_path, place, caplog):
+    images = np.zeros((2, 8, 8, 1), np.float32)
+    inception = RememberingInception(weights={}, folder=tmp_path)
+    first = inception(images)
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    np.testing.assert_array_equal(inception(images), first)
+    assert f"{path} is damaged" in caplog.text and looks == [2, 2]
+    inception(images)
+    assert looks == [2, 2]
