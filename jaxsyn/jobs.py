@@ -18,6 +18,7 @@ from jaxsyn.errors import UsageError
 # By the word in config.job, the module whose `run(config, workdir)` does it.
 JOBS = {
     "train": "jaxsyn.train",
+    "audit": "jaxsyn.evaluate.audit",
     "judge": "jaxsyn.evaluate.judge",
     "experiment": "jaxsyn.experiments.experiment",
     "export_generator": "jaxsyn.synthesis.exported",
