@@ -65,6 +65,8 @@ def base() -> ConfigDict:
             "keep_checkpoints": 2,
             "best": "",  # swd: keep the best snapshot of a generator of label maps.
             "best_of": 1024,  # Label maps that are compared.
+            "on_alarm": "warn",  # Or stop, ignore; see jaxsyn/health.py.
+            "rollbacks": 0,  # How often a loss that is no number is forgiven.
         }
     )
     return config

@@ -1,6 +1,6 @@
 """The training job: data, system and engine, joined as the configuration says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import logging
 from pathlib import Path
@@ -12,18 +12,23 @@ import jax.numpy as jnp
 from jaxsyn import settings, storage, systems
 from jaxsyn import workdir as workdir_lib
 from jaxsyn.data import feed as feed_lib
+from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.engine import optimizers, processes, writers
 from jaxsyn.engine.checkpoint import Checkpoints
 from jaxsyn.engine.loop import Cadence, Run
 from jaxsyn.engine.mesh import SHARDED, Layout, bytes_on_each
 from jaxsyn.engine.step import Engine
 from jaxsyn.engine.system import Stage, System
+from jaxsyn.engine.watch import DivergedError
 from jaxsyn.errors import UsageError
+from jaxsyn.health import Health
 from jaxsyn.samples import Samples
 from jaxsyn.snapshots import BestSnapshot
 
 _LOG = logging.getLogger(__name__)
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+ON_ALARM = ("warn", "stop", "ignore")
+_NEXT_SEED = 1_000_003  # Far from any other training's.
 _LOOKED_AT = ("validation", "test", "train")  # Samples are of the first there is.
 
 
@@ -62,6 +67,11 @@ class TrainSettings:
       best: `swd` also keeps, in the folder `best`, the state whose label maps were
         closest to the real ones whenever samples were drawn; see `snapshots`.
       best_of: How many label maps are compared.
+      on_alarm: What is done where a generator ignores its label maps or collapses, or
+        a discriminator has nothing left to learn (see `health`): `warn`, `stop` or
+        `ignore`.
+      rollbacks: How often a training whose loss is no number goes back to its last
+        checkpoint, and on with other batches and noise, before that ends it.
     """
 
     steps: int = 0
@@ -78,6 +88,8 @@ class TrainSettings:
     keep_checkpoints: int = 2
     best: str = ""
     best_of: int = 1024
+    on_alarm: str = "warn"
+    rollbacks: int = 0
 
     def __post_init__(self):
         if self.dtype not in DTYPES:
@@ -92,6 +104,9 @@ class TrainSettings:
                 f"config.train.steps_per_dispatch is {self.steps_per_dispatch}.",
                 hint="Give 1 or more.",
             )
+        if self.on_alarm not in ON_ALARM:
+            what = f"config.train.on_alarm={self.on_alarm!r}"
+            raise settings.unknown(what, self.on_alarm, list(ON_ALARM))
         if self.best not in ("", "swd"):
             what = f"config.train.best={self.best!r}"
             raise settings.unknown(what, self.best, ["swd"])
@@ -146,41 +161,111 @@ def run(config: Any, workdir: Path) -> None:
     data = feed_lib.DataSettings.from_config(config["data"])
     with processes.first_goes_first("preparing the data"):
         prepared, slices, shown = _open(data, config, workdir)
-    feed = _feed(data, slices, prepared.spec, config["seed"], layout)
-    system = systems.build(config["system"], prepared.spec)
-    system = system.fitted(prepared.cache("train"))
-    stages = system.stages(training.stage(len(feed), prepared.spec.image_size))
-    for stage in stages:
-        layout.check_batch_size(stage.batch_size, training.accumulate)
-    steps = stages[-1].stop
-    what = "volumes" if depth else "slices"
-    _LOG.info("Training on %d %s for %d steps.", len(feed), what, steps)
-    checkpoints = Checkpoints(workdir / "checkpoints", keep=training.keep_checkpoints)
-    writer = writers.create(workdir, resume_step=checkpoints.latest() or 0)
-    engine = build_engine(
-        config["optimizers"], training, system, steps, seed=config["seed"]
-    )
-    meta, spec = _meta(config, prepared), prepared.spec
-    samples = Samples(engine, stages, shown, spec, workdir / "samples", writer)
-    look = samples.draw
-    if training.best:
-        kept = Checkpoints(workdir / "best", keep=1)
-        compared = (engine, stages, slices, spec, kept, writer, meta)
-        best = BestSnapshot(*compared, count=training.best_of)
-        look = _both(samples.draw, best.look)
-    job = Run(
-        engine=engine,
-        stages=stages,
-        feed=feed,
+    task = _Task(
+        config=config,
+        training=training,
         layout=layout,
-        checkpoints=checkpoints,
-        writer=writer,
-        sample=look,
-        meta=meta,
-        cadence=training.cadence,
-        steps_per_dispatch=training.steps_per_dispatch,
+        data=data,
+        prepared=prepared,
+        slices=slices,
+        shown=shown,
+        workdir=workdir,
     )
-    _finish(job, look, workdir)
+    since, last = 0, None  # How often it has gone back since the last checkpoint.
+    while True:
+        job, look = task.job(since)
+        try:
+            return _finish(job, look, workdir)
+        except DivergedError as error:
+            job.writer.close()
+            job.checkpoints.close()
+            step, count = job.checkpoints.latest(), job.meta["rollbacks"]
+            if count == training.rollbacks:
+                raise
+            _LOG.warning(
+                "%s Back to step %d, and on from there with other batches and noise"
+                " (%d of %d times).",
+                error.args[0],
+                step or 0,
+                count + 1,
+                training.rollbacks,
+            )
+            since, last = since + 1 if step == last else 1, step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What is trained, on what and where."""
+
+    config: Mapping[str, Any]
+    training: TrainSettings
+    layout: Layout
+    data: feed_lib.DataSettings
+    prepared: PreparedSet
+    slices: Any
+    shown: Any
+    workdir: Path
+
+    def job(self, since: int) -> tuple[Run, Callable]:
+        """The training, and how its state is looked at.
+
+        Args:
+          since: How often it went back since the last checkpoint.
+        """
+        config, training, spec = self.config, self.training, self.prepared.spec
+        checkpoints = Checkpoints(
+            self.workdir / "checkpoints", keep=training.keep_checkpoints
+        )
+        step = checkpoints.latest() or 0
+        rollbacks = since
+        if step:
+            rollbacks += checkpoints.meta(step).get("rollbacks", 0)
+        seed = config["seed"] + _NEXT_SEED * rollbacks
+        feed = _feed(self.data, self.slices, spec, seed, self.layout)
+        system = systems.build(config["system"], spec)
+        system = system.fitted(self.prepared.cache("train"))
+        stages = system.stages(training.stage(len(feed), spec.image_size))
+        for stage in stages:
+            self.layout.check_batch_size(stage.batch_size, training.accumulate)
+        steps = stages[-1].stop
+        what = "volumes" if config.get("depth", 0) else "slices"
+        _LOG.info("Training on %d %s for %d steps.", len(feed), what, steps)
+        writer = writers.create(self.workdir, resume_step=step)
+        engine = build_engine(config["optimizers"], training, system, steps, seed=seed)
+        meta = _meta(config, self.prepared) | {"rollbacks": rollbacks}
+        look = self._look(engine, stages, writer, meta)
+        job = Run(
+            engine=engine,
+            stages=stages,
+            feed=feed,
+            layout=self.layout,
+            checkpoints=checkpoints,
+            writer=writer,
+            sample=look,
+            meta=meta,
+            cadence=training.cadence,
+            steps_per_dispatch=training.steps_per_dispatch,
+        )
+        return job, look
+
+    def _look(self, engine, stages, writer, meta):
+        """Whatever is looked at from time to time, one after another."""
+        training, spec, workdir = self.training, self.prepared.spec, self.workdir
+        shown = engine, stages, self.shown, spec
+        looks = [Samples(*shown, workdir / "samples", writer).draw]
+        if training.best:
+            kept = Checkpoints(workdir / "best", keep=1)
+            compared = engine, stages, self.slices, spec, kept, writer, meta
+            looks.append(BestSnapshot(*compared, count=training.best_of).look)
+        if training.on_alarm != "ignore":
+            health = Health(*shown, workdir, writer, on_alarm=training.on_alarm)
+            looks.append(health.look)
+
+        def look(state, step):
+            for one in looks:
+                one(state, step)
+
+        return look
 
 
 def _open(data, config, workdir):
@@ -218,16 +303,6 @@ def _finish(job, look, workdir):
     job.checkpoints.close()
     if processes.is_first():
         print(f"Trained {steps} steps. Pictures are in {workdir / 'samples'}")
-
-
-def _both(first, second):
-    """Looks at a state in two ways."""
-
-    def look(state, step):
-        first(state, step)
-        second(state, step)
-
-    return look
 
 
 def _unseen(prepared):

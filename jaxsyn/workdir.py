@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 LOCK = ".lock"  # There while a process is at work in the folder.
 # What may differ from one call to the next without making it another run.
 CADENCE = ("train.log_every", "train.sample_every", "train.checkpoint_every")
-CADENCE += ("train.keep_checkpoints",)
+CADENCE += ("train.keep_checkpoints", "train.on_alarm", "train.rollbacks")
 # How the same steps are computed; results differ by rounding at most.
 CADENCE += ("train.steps_per_dispatch", "train.shard")
 FREE = ("train.steps", "train.epochs", *CADENCE)

@@ -27,6 +27,7 @@ LAYERS = {
     "evaluate": 4,
     "samples": 4,
     "snapshots": 4,
+    "health": 4,
     "train": 4,
     "jobs": 5,
     "report": 4,
