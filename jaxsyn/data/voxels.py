@@ -25,6 +25,7 @@ GEOMETRY = "Correct the geometry in its header, for instance from the original."
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # To RAS+ from left, posterior, superior.
 _MAX_DEFLATE = 1032  # No deflate stream expands further than this.
 _PIECE = 2**18
+_SIZES_MM = (1e-6, 1e4)  # From a nanometre on, and not beyond any patient.
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -166,13 +167,16 @@ def shape_of(
 
 
 def check_affine(path: Path, affine: Num[np.ndarray, "4 4"]) -> None:
-    """Raises DataError if it is not finite, or its axes do not span space."""
+    """Raises DataError if it is not finite, or no voxel has such axes."""
     axes = affine[:3, :3]
     with np.errstate(invalid="ignore", over="ignore"):
         box = np.linalg.norm(axes, axis=0).prod()
         spans = abs(np.linalg.det(axes)) > 1e-3 * box > 0
     if not (spans and np.isfinite(box) and np.isfinite(affine).all()):
         refuse(path, f"its affine maps no volume: {affine[:3].tolist()}", GEOMETRY)
+    sizes = np.linalg.norm(axes, axis=0)
+    if not (_SIZES_MM[0] <= sizes.min() and sizes.max() <= _SIZES_MM[1]):
+        refuse(path, f"its voxels have sides of {sizes.tolist()} mm", GEOMETRY)
 
 
 def check_finite(path: Path, data: np.ndarray) -> None:

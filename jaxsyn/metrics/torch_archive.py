@@ -10,12 +10,15 @@ from collections.abc import Iterator
 import io
 import math
 import pickle
+import pickletools
 from typing import Any, BinaryIO
 import zipfile
 
 import numpy as np
 
 from jaxsyn.errors import DataError
+
+_AGAIN = "Get the file again."
 
 
 def read(file: str | BinaryIO) -> dict[str, np.ndarray]:
@@ -27,18 +30,34 @@ def read(file: str | BinaryIO) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(file) as archive:
             (name,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
-            pickled = io.BytesIO(archive.read(name))
+            pickled = _stored(archive, name)
+            _check_memo(pickled)
             root = name.removesuffix("data.pkl")
-            module = _Unpickler(pickled, archive, f"{root}data/").load()
+            module = _Unpickler(io.BytesIO(pickled), archive, f"{root}data/").load()
             return dict(_tensors(module))
-    except (
-        *(zipfile.BadZipFile, pickle.UnpicklingError, EOFError, OSError),
-        *(AttributeError, KeyError, TypeError, ValueError),
-    ) as error:
+    except DataError:
+        raise
+    except Exception as error:  # Of damaged files zipfile and pickle raise anything.
         raise DataError(
-            f"This is no TorchScript archive that can be read: {error}",
-            hint="Get the file again.",
+            f"This is no TorchScript archive that can be read: {error!r:.200}",
+            hint=_AGAIN,
         ) from error
+
+
+def _stored(archive, name):
+    """An entry's bytes. PyTorch packs none; one that is packed may be a bomb."""
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise DataError(f"The archive's {name[:80]!r} is packed.", hint=_AGAIN)
+    return archive.read(name)
+
+
+def _check_memo(pickled):
+    """An unpickler takes memory for as many places as the largest that is named."""
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
+            raise DataError(
+                f"The archive's pickle keeps {argument} values.", hint=_AGAIN
+            )
 
 
 class _Module:
@@ -51,10 +70,12 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, archive: zipfile.ZipFile, folder: str):
         super().__init__(file)
         self._archive, self._folder = archive, folder
+        # A class of its own: what a pickle may do to it ends with this file.
+        self._module = type("Module", (_Module,), {})
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__."):
-            return _Module
+            return self._module
         if (module, name) not in _NAMES:
             raise DataError(
                 f"The archive's pickle names {module}.{name}, which is not allowed.",
@@ -65,8 +86,11 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> np.ndarray:
         _, kind, key, _, count = pid
         if kind != "<f4" or not key.isdecimal():
-            raise DataError(f"The archive stores {key!r} as {kind!r}, not as float32.")
-        return np.frombuffer(self._archive.read(self._folder + key), kind, count)
+            raise DataError(
+                f"The archive stores {key!r:.80} as {kind!r:.80}, not as float32.",
+                hint=_AGAIN,
+            )
+        return np.frombuffer(_stored(self._archive, self._folder + key), kind, count)
 
 
 def _rebuild(storage, offset, shape, strides, *_):
@@ -76,7 +100,10 @@ def _rebuild(storage, offset, shape, strides, *_):
         n > 1 and got != due
         for n, got, due in zip(shape, strides, contiguous, strict=True)
     ):
-        raise DataError(f"A tensor {shape} with strides {strides} is not contiguous.")
+        raise DataError(
+            f"A tensor {shape!r:.80} with strides {strides!r:.80} is not contiguous.",
+            hint=_AGAIN,
+        )
     return storage[offset : offset + math.prod(shape)].reshape(shape)
 
 

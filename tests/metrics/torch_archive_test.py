@@ -99,7 +99,7 @@ def test_tensors_are_named_by_their_path(names):
         ({"strides": (1, 2)}, "not contiguous"),
         ({"kind": "DoubleStorage"}, "torch.DoubleStorage, which is not allowed"),
         ({"key": "../data"}, "stores '../data'"),
-        ({"offset": 4}, "can be read: cannot reshape"),
+        ({"offset": 4}, "can be read: .*cannot reshape"),
     ],
 )
 def test_tensors_of_another_kind_are_refused(names, change, message):

@@ -1,0 +1,179 @@
+"""Killed at any moment, a job leaves nothing broken, and ends as if undisturbed.
+
+Each job is killed (SIGKILL) at random moments of a seeded generator, started again with
+the same command, and killed again, until it has ended; then again from the start, until
+it was killed often enough. `JAXSYN_KILLS` says how often that is:
+
+    JAXSYN_KILLS=20 pytest -m "slow or not slow" tests/promises/crash_test.py
+"""
+
+import hashlib
+import os
+from pathlib import Path
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxsyn import integrity
+from jaxsyn.engine.checkpoint import Checkpoints
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("JAXSYN_KILLS", "2"))
+PREPARE = """
+import pathlib, sys
+from jaxsyn.data import prepare, sources
+from jaxsyn.data.preprocess import PrepareSettings
+
+cases, out = map(pathlib.Path, sys.argv[1:])
+settings = PrepareSettings(image_size=32, fit="resize")
+prepare.prepare(sources.load("brats"), cases, settings, out_dir=out, jobs=1)
+"""
+TRAIN = "--config.train.steps=24 --config.train.checkpoint_every=2"
+TRAIN += " --config.train.sample_every=8 --config.train.log_every=1"
+
+
+def main(config, folder, *options):
+    names = [sys.executable, "-m", "jaxsyn.main", f"--config=configs/{config}"]
+    return [*names, f"--workdir={folder}", *options]
+
+
+def train(folder, made):
+    prepared = f"--config.data.prepared_dir={made / 'prepared'}"
+    return main("quickstart.py:runlocal", folder, prepared, *TRAIN.split())
+
+
+def prepare(folder, made):
+    return [sys.executable, "-c", PREPARE, str(made / "cases"), str(folder)]
+
+
+def synthesize(folder, made):
+    prepared = f"--config.data.prepared_dir={made / 'prepared'}"
+    generator = f"--config.generator={made / 'generator'}"
+    return main("synthesize_brats.py:runlocal", folder, prepared, generator)
+
+
+def experiment(folder, made):
+    return main("experiments/contest.py:runlocal,systems=pix2pix", folder)
+
+
+def restorable(folder):
+    """Every checkpoint there is can be restored."""
+    if (folder / "checkpoints").exists():
+        checkpoints = Checkpoints(folder / "checkpoints", readonly=True)
+        for step in sorted(int(p.name) for p in _steps(folder / "checkpoints")):
+            checkpoints.restore_arrays(step)
+
+
+def _steps(folder):
+    return [path for path in folder.iterdir() if path.name.isdigit()]
+
+
+def trained(folder):
+    checkpoints = Checkpoints(folder / "checkpoints", readonly=True)
+    arrays = jax.tree.leaves(checkpoints.restore_arrays(24))
+    content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+    pictures = hashes(folder / "samples", "*.png")
+    return {
+        "weights": hashlib.sha256(content).hexdigest(),
+        "metrics": (folder / "metrics.jsonl").read_text(),
+        **pictures,
+    }
+
+
+def hashes(folder, pattern):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob(pattern))
+        if path.is_file()
+    }
+
+
+def prepared(folder):
+    """All there is, and nothing else."""
+    found = hashes(folder, "*")
+    return {name: found[name] for name in found if not name.endswith("-memo.json")}
+
+
+def synthesised(folder):
+    return hashes(folder, "*.nii.gz")
+
+
+def experimented(folder):
+    return hashes(folder, "*.csv")
+
+
+JOBS = {
+    "training": (train, trained),
+    "preparing": (prepare, prepared),
+    "synthesis": (synthesize, synthesised),
+    "experiment": (experiment, experimented),
+}
+LONG = ("synthesis", "experiment")
+
+
+def finish(command):
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What jobs start from."""
+    folder = tmp_path_factory.mktemp("made")
+    phantom = [sys.executable, "-m", "jaxsyn.data.phantom", "--patients", "3"]
+    size = ["--seed", "0", "--spacing", "5", "--shape", "48", "48", "31"]
+    finish([*phantom, *size, "--out", str(folder / "cases")])
+    return folder
+
+
+def run_and_kill(command, seconds):
+    """Runs a command; returns whether it had to be killed after so many seconds."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        _, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return True
+    assert process.returncode == 0, said.decode()[-3000:]
+    return False
+
+
+@pytest.mark.parametrize(
+    "job",
+    [pytest.param(j, marks=[pytest.mark.slow] if j in LONG else []) for j in JOBS],
+)
+def test_killed_at_random_it_ends_as_if_undisturbed(job, made, tmp_path):
+    command_of, result_of = JOBS[job]
+    if job == "synthesis":
+        finish(train(made / "generator", made))
+    undisturbed = tmp_path / "undisturbed"
+    command_of_it = command_of(undisturbed, made)
+    began = time.monotonic()
+    finish(command_of_it)
+    took = time.monotonic() - began
+    expected = result_of(undisturbed)
+    assert expected
+    rng, kills, rounds = random.Random(f"crash {job}"), 0, 0
+    while kills < KILLS:
+        folder, rounds = tmp_path / f"killed{rounds}", rounds + 1
+        command = command_of(folder, made)
+        while run_and_kill(command, rng.uniform(0.0, took) if kills < KILLS else None):
+            kills += 1
+            for manifest in folder.rglob(integrity.MANIFEST):
+                assert not integrity.damage(manifest.parent)
+            restorable(folder)
+        assert result_of(folder) == expected
+    print(f"{job}: killed {kills} times in {rounds} rounds of {took:.0f} s; 0 failures")
