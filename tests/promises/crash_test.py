@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from jaxsyn import integrity
+from jaxsyn.data.prepared import PreparedSet
 from jaxsyn.engine.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[2]
@@ -95,9 +96,17 @@ def hashes(folder, pattern):
 
 
 def prepared(folder):
-    """All there is, and nothing else."""
-    found = hashes(folder, "*")
-    return {name: found[name] for name in found if not name.endswith("-memo.json")}
+    """The files that there are, no more and no fewer, and what the slices are."""
+    names = {name for name in hashes(folder, "*") if not name.endswith("-memo.json")}
+    (path,) = (file.parent for file in folder.glob("*/manifest.json"))
+    found = PreparedSet.open(path)
+    contents = {}
+    for part in found.counts:
+        slices = found.cache(part)
+        arrays = (slices.image, slices.label, slices.position)
+        content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+        contents[part] = hashlib.sha256(content).hexdigest(), list(slices.rows)
+    return {"names": names, **contents}
 
 
 def synthesised(folder):
