@@ -13,7 +13,7 @@ import jax
 from jaxsyn import settings
 from jaxsyn import workdir as workdir_lib
 from jaxsyn.engine import host_memory, processes
-from jaxsyn.errors import UsageError
+from jaxsyn.errors import ResourceError, UsageError
 
 # By the word in config.job, the module whose `run(config, workdir)` does it.
 JOBS = {
@@ -31,6 +31,7 @@ JOBS = {
 # Those that any number of processes run together in one folder.
 SHARED = ("experiment",)
 
+_NO_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's word for it.
 # Where compiled programs are kept for the next start, unless the user says otherwise.
 COMPILED = Path.home() / ".cache" / "jaxsyn" / "compiled"
 
@@ -79,7 +80,11 @@ def run(config: Any, workdir: Path) -> None:
             hint="Start one; it uses all accelerators it sees. Only a training"
             " (config.job=train) runs over several processes.",
         )
-    with processes.a_lost_peer_is_said(), contextlib.ExitStack() as held:
+    with (
+        _want_of_memory_is_said(),
+        processes.a_lost_peer_is_said(),
+        contextlib.ExitStack() as held,
+    ):
         with processes.first_goes_first("taking the workdir"):
             if processes.is_first() and job not in SHARED:
                 held.enter_context(workdir_lib.held(workdir))
@@ -88,3 +93,20 @@ def run(config: Any, workdir: Path) -> None:
 
 def _is_for_users(record):
     return "orbax" not in record.pathname or record.levelno >= logging.ERROR
+
+
+@contextlib.contextmanager
+def _want_of_memory_is_said():
+    """Of the machine or of an accelerator."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and _NO_MEMORY not in str(error):
+            raise
+        said = next(iter(str(error).splitlines()), "")
+        raise ResourceError(
+            f"Out of memory. {said[:200]}".strip(),
+            hint="A training takes less with a smaller config.train.batch_size, with"
+            " config.train.accumulate=2 or more, and on smaller images"
+            " (config.data.prepare.image_size).",
+        ) from error
