@@ -7,6 +7,7 @@ from jaxsyn import settings, systems, train
 from jaxsyn.data import splits
 from jaxsyn.data.feed import DataSettings
 from jaxsyn.engine.optimizers import Adam
+from jaxsyn.evaluate.audit import AuditConfig
 from jaxsyn.evaluate.image_quality import QualityConfig
 from jaxsyn.evaluate.judge import Judge
 from jaxsyn.metrics import quality
@@ -34,7 +35,7 @@ SIZES = {
     "borde_table3": (6, 0, 0),
     "borde_table4": (5, 5, 0),
     "borde_table5": (4, 4, 0),
-    "contest": (20, 12, 0),
+    "contest": (30, 12, 0),
     "few_patients": (6, 24, 0),
     "pgan_spade_table1": (6, 21, 0),
     "pgan_swd": (2, 0, 0),
@@ -87,6 +88,11 @@ def read_quality(config, _):
     assert set(made.metrics) <= set(quality.MEASURES)
 
 
+def read_audit(config, _):
+    made = settings.build(AuditConfig, config, "config")
+    DataSettings.from_config(made.data)
+
+
 def read_synthesis(config, _):
     made = settings.build(SynthesisConfig, config, "config")
     spec = spec_of(config["data"])
@@ -113,6 +119,7 @@ def read_synthesis(config, _):
 READERS = {
     "train": read_training,
     "judge": read_judge,
+    "audit": read_audit,
     "quality": read_quality,
     "synthesize": read_synthesis,
 }
@@ -149,7 +156,8 @@ def test_the_grid_is_the_papers(name):
 def test_every_job_and_data_set_is_used(name, words):
     experiment, made = planned(name, words)
     shown = {job for row in experiment.quality for job in made.of_job[row.job]}
-    shown |= {job for curve in experiment.curves for job in made.of_job[curve]}
+    others = [*experiment.curves, *experiment.audits.values()]
+    shown |= {job for other in others for job in made.of_job[other]}
     needed = {need for cell in made.cells.values() for need in cell.needs}
     for job, cells in made.of_job.items():
         assert set(cells) <= needed | shown, job

@@ -5,6 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import audit as audit_config
 from configs import common, datasets, quality_brats, synthesize_brats
 from configs import train as train_config
 
@@ -27,6 +28,7 @@ def experiment(title: str, about: str, **changes: Any) -> ConfigDict:
     config.compared = ("dice",)  # Metrics that are tested for differences.
     config.unit = "volume_class"  # Blocks of Friedman's test; or volume.
     config.quality = ()  # Rows of a table of image quality.
+    config.audits = ConfigDict()  # By row of a table of memorisation, the audit job.
     config.curves = ConfigDict()  # Trainings, and which metric's course is shown.
     config.devices = ()  # Accelerators to spread the cells over.
     config.dry_run = False  # Lists the cells, and runs none.
@@ -58,6 +60,13 @@ def quality(job: str, data: str, *metrics: str, export: bool = False) -> ConfigD
     config = quality_brats.get_config()
     config["export" if export else "generator"] = f"cell:{job}"
     config.metrics = metrics or config.metrics
+    return on(config, data)
+
+
+def audit(job: str, data: str) -> ConfigDict:
+    """A privacy audit of the training called `job`."""
+    config = audit_config.get_config()
+    config.generator = f"cell:{job}"
     return on(config, data)
 
 

@@ -40,7 +40,8 @@ ABOUT = """Every generator learns to draw images on label maps of the same train
 patients, from the same number of images. On the label maps of patients whom none has
 seen they draw images, which are compared with the real ones; and a U-Net is trained on
 real cases and as many synthetic ones, and tested on these patients. How much better it
-is than with classical augmentation alone is what a generator is worth."""
+is than with classical augmentation alone is what a generator is worth. An audit asks
+whether it repeats the patients it was trained on."""
 
 
 def get_config(arg=None):
@@ -57,7 +58,9 @@ def get_config(arg=None):
         config.jobs[f"quality_{name}"] = base.quality(
             name, words.data, "fid", "kid", "swd", "manifold"
         )
+        config.jobs[f"audit_{name}"] = base.audit(name, words.data)
     config.quality = tuple({"name": name, "job": f"quality_{name}"} for name in systems)
+    config.audits = {name: f"audit_{name}" for name in systems}
     config.arms = (
         base.arm("none", row={"augment": "none"}),
         base.arm("classical", row={}),

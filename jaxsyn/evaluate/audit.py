@@ -210,7 +210,7 @@ def run(config: Any, workdir: Path) -> None:
     tables.write_rows(workdir, "audit", found.rows())
     verdict = found.verdict
     with storage.writing(workdir):
-        storage.write_json(workdir / "verdict.json", _as_json(verdict))
+        storage.write_json(workdir / "verdict.json", _as_json(found))
     path = page.write(audit_report.page_of(found, prepared.spec), workdir)
     print(f"Verdict: {verdict.word}.", *verdict.reasons, f"Report: {path}", sep="\n")
 
@@ -280,11 +280,12 @@ def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _as_json(verdict):
-    """JSON has no NaN."""
-    flagged = dataclasses.asdict(verdict.flagged)
-    flagged |= {k: _known(flagged[k]) for k in ("mean", "low", "high")}
-    return {**dataclasses.asdict(verdict), "flagged": flagged}
+def _as_json(found):
+    """The verdict and the AUC; JSON has no NaN."""
+    about = dataclasses.asdict(found.verdict) | {"auc": dataclasses.asdict(found.auc)}
+    for name in ("flagged", "auc"):
+        about[name] |= {k: _known(about[name][k]) for k in ("mean", "low", "high")}
+    return about
 
 
 def _known(value):

@@ -7,11 +7,13 @@ import json
 import math
 from pathlib import Path
 import statistics
+from typing import Any
 
 import numpy as np
 
 from jaxsyn.experiments.plan import Plan, folder_of, slug
 from jaxsyn.experiments.settings import Arm, Experiment
+from jaxsyn.metrics.statistics import Interval
 
 Unit = tuple[str, str]  # A case and one of its regions.
 
@@ -116,6 +118,15 @@ def quality_of(folder: Path) -> tuple[dict[str, float], list[str]]:
         if row["value"] is not None:
             found[row["metric"]] = row["value"]
     return found, list(dict.fromkeys(warnings))
+
+
+def verdict_of(folder: Path) -> dict[str, Any]:
+    """What an audit came to, as `evaluate.audit` leaves it, with intervals."""
+    found = json.loads((folder / "verdict.json").read_text())
+    for name in ("flagged", "auc"):
+        values = {k: math.nan if v is None else v for k, v in found[name].items()}
+        found[name] = Interval(**values)
+    return found
 
 
 def course(folder: Path, name: str) -> dict[int, float]:

@@ -79,6 +79,7 @@ class Experiment:
       unit: What Friedman's and Nemenyi's tests take for one: `volume_class`, a region
         of a case, or `volume`, the mean over its regions.
       quality: The table of image quality.
+      audits: The table of memorisation: by name of a row, the audit job.
       curves: The metric whose course is shown, by training.
       devices: Accelerators that each get a cell of their own, as CUDA_VISIBLE_DEVICES
         names them; by default one cell at a time has all.
@@ -100,6 +101,7 @@ class Experiment:
     compared: Sequence[str] = ("dice",)
     unit: str = "volume_class"
     quality: tuple[QualityRow, ...] = ()
+    audits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, str] = dataclasses.field(default_factory=dict)
     devices: Sequence[str] = ()
     dry_run: bool = False
@@ -153,6 +155,8 @@ class Experiment:
                 _check(f"{where}, {job!r}", job, self.jobs)
         for row in self.quality:
             _check(f"config.quality: {row.job!r}", row.job, self.jobs)
+        for job in self.audits.values():
+            _check(f"config.audits: {job!r}", job, self.jobs)
         for name in self.curves:
             _check(f"config.curves: {name!r}", name, self.jobs)
         names = [arm.name for arm in self.run_arms]

@@ -43,6 +43,7 @@ def page_of(experiment: Experiment, plan: Plan, runner: Runner, workdir: Path) -
         Section("Ranking", tuple(_ranking(experiment, results))),
         Section("Cases", tuple(_cases(experiment, results))),
         Section("Image quality", tuple(_quality(experiment, folders))),
+        Section("Memorisation", tuple(_audits(experiment, folders))),
         Section("Samples", tuple(_samples(folders))),
         Section("Learning curves", tuple(_curves(experiment, results, folders))),
         Section("Cost", (_costs(finished, runner, workdir),)),
@@ -184,6 +185,11 @@ def _quality(experiment, folders) -> Iterator:
     table, warnings = tables.of_quality(experiment, folders)
     yield from map(Notice, warnings)
     yield table
+
+
+def _audits(experiment, folders) -> Iterator:
+    if any(folders.get(job) for job in experiment.audits.values()):
+        yield tables.of_audits(experiment, folders)
 
 
 def _samples(folders) -> Iterator:

@@ -5,7 +5,7 @@ import json
 import math
 from pathlib import Path
 
-from jaxsyn.experiments.results import ArmResults, quality_of
+from jaxsyn.experiments.results import ArmResults, quality_of, verdict_of
 from jaxsyn.experiments.settings import Arm, Experiment
 from jaxsyn.metrics import statistics
 from jaxsyn.report.document import Column, Row, Table
@@ -103,6 +103,35 @@ def of_quality(
         rows=tuple(rows),
     )
     return table, list(dict.fromkeys(warnings))
+
+
+def of_audits(experiment: Experiment, folders: Mapping[str, Sequence[Path]]) -> Table:
+    """Whether generators repeat their patients; a row for each that was audited.
+
+    Args:
+      experiment: Whose audits.
+      folders: By job, the folders of its finished cells.
+    """
+    rows = []
+    for name, job in experiment.audits.items():
+        for folder in folders.get(job, ()):
+            found = verdict_of(folder)
+            ranges = (ranged(found[key]) for key in ("flagged", "auc"))
+            rows.append(Row((name, found["word"], *ranges, str(found["copies"]))))
+    heads = ("generator", "verdict", "too near", "membership AUC", "copies")
+    return Table(
+        name="memorisation",
+        caption="Do generators repeat the patients they were trained on?",
+        columns=tuple(map(Column, heads)),
+        rows=tuple(rows),
+        notes=(
+            "Too near: share of images nearer to a training patient than unseen"
+            " patients are, save 5 %. Membership: how often a training slice is nearer"
+            " to a synthetic image than one of an unseen patient; 0.5 is a guess. 95 %"
+            " bootstrap intervals over patients. Each audit's own report is in its"
+            " cell.",
+        ),
+    )
 
 
 def of_costs(folders: Mapping[str, Path], seconds: Mapping[str, float]) -> Table:

@@ -28,6 +28,7 @@ CONFIG = {
     "jobs": {
         "spade": {"job": "train", "data": {"set": "brats"}},
         "quality": {"job": "quality", "data": {"set": "brats"}},
+        "audit": {"job": "audit", "data": {"set": "brats"}},
     },
     "judges": {"unet": {"job": "judge", "data": {"set": "brats"}}},
     "arms": [
@@ -38,6 +39,7 @@ CONFIG = {
     ],
     "baseline": "none",
     "quality": [{"name": "SPADE", "job": "quality", "printed": {"fid": 11.84}}],
+    "audits": {"SPADE": "audit"},
     "curves": {"spade": "swd"},
 }
 
@@ -124,6 +126,10 @@ def finished(tmp_path):
         {"metric": "kid", "modality": "mean", "value": None, "warning": "no weights"},
     ]
     judge_tables.write_rows(folder_of(tmp_path, "quality-0"), "quality", quality)
+    flagged = {"mean": 0.02, "low": 0.0, "high": 0.041, "count": 8}
+    auc = {"mean": 0.51, "low": None, "high": None, "count": 4}
+    verdict = {"word": "passes", "copies": 0, "flagged": flagged, "auc": auc}
+    storage.write_json(folder_of(tmp_path, "audit-0") / "verdict.json", verdict)
     state = runner.states["unet-borde-1"]
     (state.folder / "done.json").unlink()
     state.fail("There is no memory.\n  hint: Buy some.", 5)
@@ -265,6 +271,13 @@ def test_quality_takes_the_mean_over_modalities_and_passes_warnings_on(finished)
     assert warnings == ["SPADE: kid: no weights"]
 
 
+def test_audits_are_a_table(finished):
+    experiment, _, _, workdir = finished
+    table = tables.of_audits(experiment, {"audit": [folder_of(workdir, "audit-0")]})
+    (row,) = table.rows
+    assert row.cells == ("SPADE", "passes", "0.020 [0.000, 0.041]", "0.510", "0")
+
+
 def test_the_page_has_all_of_it_and_the_failures_first(finished, tmp_path):
     experiment, made, runner, workdir = finished
     path = page.write(summary.page_of(experiment, made, runner, workdir), workdir)
@@ -278,6 +291,7 @@ def test_the_page_has_all_of_it_and_the_failures_first(finished, tmp_path):
         "Ranking",
         "Cases",
         "Image quality",
+        "Memorisation",
         "Samples",
         "Learning curves",
         "Cost",
