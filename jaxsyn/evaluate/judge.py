@@ -346,8 +346,9 @@ class Judge:
         """What the table's numbers depend on, in words."""
         test = tested_patients(prepared)
         own = "".join(f", {row.steps} for {row.name}" for row in self.rows if row.steps)
+        seeds = len(self.parts.seeds)
         lines = [
-            f"{len(test)} test patients; {len(self.parts.seeds)} seeds;"
+            f"{len(test)} test patients; {seeds} seed{'s' * (seeds > 1)};"
             f" {self.training.steps} steps of batch {self.training.batch_size} for"
             f" every row{own}; weights:"
             f" {self.selection.by}. Mean ± standard deviation over seeds of the mean"

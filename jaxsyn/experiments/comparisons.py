@@ -76,6 +76,14 @@ def in_words(
     tested = {name: c for name, c in arms.items() if not math.isnan(c.p)}
     if not tested:
         return "There are too few cases to test anything."
+    cases = max(c.difference.count for c in tested.values())
+    least = 2.0 ** (1 - cases)  # Of Wilcoxon's test, where all differ to one side.
+    if least * len(tested) >= ALPHA:
+        return (
+            f"{what}, against “{baseline}”: {cases} cases are too few to tell"
+            f" {len(tested)} arms by tests: no p is less than {least:.3f}, or"
+            f" {least * len(tested):.2f} with Holm's correction. See the intervals."
+        )
     sign = -1 if what.split()[-1] in LOWER_IS_BETTER else 1
     better, worse = [], []
     for name, comparison in tested.items():

@@ -79,11 +79,12 @@ def of_quality(
       experiment: Whose rows.
       folders: By job, the folders of its finished cells.
     """
-    found, warnings = {}, []
+    found, warned = {}, {}
     for row in experiment.quality:
         measured = [quality_of(folder) for folder in folders.get(row.job, ())]
         found[row.name] = [values for values, _ in measured]
-        warnings += [f"{row.name}: {w}" for _, ws in measured for w in ws]
+        for warning in (w for _, warnings in measured for w in warnings):
+            warned.setdefault(warning, {})[row.name] = None
     metrics = dict.fromkeys(
         [m for row in experiment.quality for m in row.printed]
         + [m for runs in found.values() for values in runs for m in values]
@@ -102,7 +103,7 @@ def of_quality(
         columns=tuple(map(Column, ("images of", *metrics))),
         rows=tuple(rows),
     )
-    return table, list(dict.fromkeys(warnings))
+    return table, [f"{', '.join(names)}: {w}" for w, names in warned.items()]
 
 
 def of_audits(experiment: Experiment, folders: Mapping[str, Sequence[Path]]) -> Table:
@@ -232,7 +233,7 @@ def of_ranking(
         columns=tuple(map(Column, ("method", "rank", *scores, *numbers))),
         rows=tuple(rows),
         notes=(
-            f"Friedman's χ² = {ranking.statistic:.2f}, p = {p_value(ranking.p)}, over"
+            f"Friedman's χ² = {ranking.statistic:.2f}, p {_equals(ranking.p)}, over"
             f" {ranking.count} blocks; critical difference"
             f" {ranking.critical_difference:.2f}.",
         ),
@@ -264,6 +265,11 @@ def ranged(interval: statistics.Interval, *, signed: bool = False) -> str:
 
 def _signed(score: int | None) -> str:
     return "" if score is None else str(score).replace("-", MINUS)
+
+
+def _equals(p):
+    said = p_value(p)
+    return said if said.startswith("<") else f"= {said}"
 
 
 def p_value(p: float) -> str:

@@ -167,8 +167,8 @@ def test_arms_are_compared_case_by_case(finished):
 
 
 def test_what_was_found_is_said_in_a_sentence():
-    def compared(difference, adjusted):
-        interval = statistics.Interval(mean=difference, low=0, high=0, count=9)
+    def compared(difference, adjusted, count=9):
+        interval = statistics.Interval(mean=difference, low=0, high=0, count=count)
         return statistics.Comparison(difference=interval, p=adjusted, adjusted=adjusted)
 
     arms = {
@@ -185,6 +185,10 @@ def test_what_was_found_is_said_in_a_sentence():
     assert "b is better; a is worse" in said
     few = {"a": compared(0.1, math.nan)}
     assert "too few cases" in comparisons.in_words("ET dice", few, "none")
+    hopeless = {name: compared(0.1, 0.06, count=5) for name in "abc"}
+    said = comparisons.in_words("ET dice", hopeless, "none")
+    assert "5 cases are too few to tell 3 arms" in said
+    assert "no p is less than 0.062, or 0.19 with Holm" in said
 
 
 def test_arms_are_ranked_in_regions_of_cases_or_in_cases(finished):
