@@ -257,7 +257,7 @@ def _repeat(finished: Iterable[str], workdir: Path) -> Iterator:
     environments = []
     for name in sorted(finished):
         about = json.loads((folder_of(workdir, name) / "environment.json").read_text())
-        del about["command"]
+        about.pop("command", None)  # An audit tells nobody where data are.
         environments.append(json.dumps(about, indent=1))
     yield Text(
         (
