@@ -156,7 +156,7 @@ def test_the_grid_is_the_papers(name):
 def test_every_job_and_data_set_is_used(name, words):
     experiment, made = planned(name, words)
     shown = {job for row in experiment.quality for job in made.of_job[row.job]}
-    others = [*experiment.curves, *experiment.audits.values()]
+    others = [*experiment.curves, *(row.job for row in experiment.audits)]
     shown |= {job for other in others for job in made.of_job[other]}
     needed = {need for cell in made.cells.values() for need in cell.needs}
     for job, cells in made.of_job.items():

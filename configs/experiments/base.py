@@ -28,7 +28,7 @@ def experiment(title: str, about: str, **changes: Any) -> ConfigDict:
     config.compared = ("dice",)  # Metrics that are tested for differences.
     config.unit = "volume_class"  # Blocks of Friedman's test; or volume.
     config.quality = ()  # Rows of a table of image quality.
-    config.audits = ConfigDict()  # By row of a table of memorisation, the audit job.
+    config.audits = ()  # Rows of a table of memorisation.
     config.curves = ConfigDict()  # Trainings, and which metric's course is shown.
     config.devices = ()  # Accelerators to spread the cells over.
     config.dry_run = False  # Lists the cells, and runs none.

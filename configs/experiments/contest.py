@@ -60,7 +60,7 @@ def get_config(arg=None):
         )
         config.jobs[f"audit_{name}"] = base.audit(name, words.data)
     config.quality = tuple({"name": name, "job": f"quality_{name}"} for name in systems)
-    config.audits = {name: f"audit_{name}" for name in systems}
+    config.audits = tuple({"name": name, "job": f"audit_{name}"} for name in systems)
     config.arms = (
         base.arm("none", row={"augment": "none"}),
         base.arm("classical", row={}),

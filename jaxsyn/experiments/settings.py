@@ -58,6 +58,19 @@ class QualityRow:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    """A row of the table of memorisation.
+
+    Attributes:
+      name: Of the row.
+      job: The audit job.
+    """
+
+    name: str
+    job: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
     """An experiment; configs/experiments/base.py explains its keys.
 
@@ -79,7 +92,7 @@ class Experiment:
       unit: What Friedman's and Nemenyi's tests take for one: `volume_class`, a region
         of a case, or `volume`, the mean over its regions.
       quality: The table of image quality.
-      audits: The table of memorisation: by name of a row, the audit job.
+      audits: The table of memorisation.
       curves: The metric whose course is shown, by training.
       devices: Accelerators that each get a cell of their own, as CUDA_VISIBLE_DEVICES
         names them; by default one cell at a time has all.
@@ -101,7 +114,7 @@ class Experiment:
     compared: Sequence[str] = ("dice",)
     unit: str = "volume_class"
     quality: tuple[QualityRow, ...] = ()
-    audits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    audits: tuple[AuditRow, ...] = ()
     curves: Mapping[str, str] = dataclasses.field(default_factory=dict)
     devices: Sequence[str] = ()
     dry_run: bool = False
@@ -134,8 +147,13 @@ class Experiment:
             settings.build(QualityRow, values, f"config.quality[{i}]")
             for i, values in enumerate(config.get("quality", ()))
         )
-        rest = {k: v for k, v in config.items() if k not in ("arms", "quality")}
-        return settings.build(cls, rest, "config", arms=arms, quality=quality)
+        audits = tuple(
+            settings.build(AuditRow, values, f"config.audits[{i}]")
+            for i, values in enumerate(config.get("audits", ()))
+        )
+        built = {"arms": arms, "quality": quality, "audits": audits}
+        rest = {k: v for k, v in config.items() if k not in built}
+        return settings.build(cls, rest, "config", **built)
 
     @property
     def run_arms(self) -> tuple[Arm, ...]:
@@ -155,8 +173,8 @@ class Experiment:
                 _check(f"{where}, {job!r}", job, self.jobs)
         for row in self.quality:
             _check(f"config.quality: {row.job!r}", row.job, self.jobs)
-        for job in self.audits.values():
-            _check(f"config.audits: {job!r}", job, self.jobs)
+        for row in self.audits:
+            _check(f"config.audits: {row.job!r}", row.job, self.jobs)
         for name in self.curves:
             _check(f"config.curves: {name!r}", name, self.jobs)
         names = [arm.name for arm in self.run_arms]

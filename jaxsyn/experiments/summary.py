@@ -188,7 +188,7 @@ def _quality(experiment, folders) -> Iterator:
 
 
 def _audits(experiment, folders) -> Iterator:
-    if any(folders.get(job) for job in experiment.audits.values()):
+    if any(folders.get(row.job) for row in experiment.audits):
         yield tables.of_audits(experiment, folders)
 
 

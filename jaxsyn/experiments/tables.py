@@ -114,11 +114,11 @@ def of_audits(experiment: Experiment, folders: Mapping[str, Sequence[Path]]) -> 
       folders: By job, the folders of its finished cells.
     """
     rows = []
-    for name, job in experiment.audits.items():
-        for folder in folders.get(job, ()):
+    for row in experiment.audits:
+        for folder in folders.get(row.job, ()):
             found = verdict_of(folder)
             ranges = (ranged(found[key]) for key in ("flagged", "auc"))
-            rows.append(Row((name, found["word"], *ranges, str(found["copies"]))))
+            rows.append(Row((row.name, found["word"], *ranges, str(found["copies"]))))
     heads = ("generator", "verdict", "too near", "membership AUC", "copies")
     return Table(
         name="memorisation",

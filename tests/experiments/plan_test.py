@@ -158,7 +158,7 @@ WRONG = [
     ({"seeds": []}, "seeds"),
     ({"unit": "pixel"}, "unit='pixel'"),
     ({"quality": [{"name": "SPADE", "job": "fid"}]}, "'fid'"),
-    ({"audits": {"SPADE": "audit"}}, "'audit'"),
+    ({"audits": [{"name": "SPADE", "job": "audit"}]}, "'audit'"),
     ({"curves": {"pgan": "swd"}}, "'pgan'"),
     ({"titel": ""}, "Did you mean 'title'"),
     (

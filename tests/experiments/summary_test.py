@@ -39,7 +39,7 @@ CONFIG = {
     ],
     "baseline": "none",
     "quality": [{"name": "SPADE", "job": "quality", "printed": {"fid": 11.84}}],
-    "audits": {"SPADE": "audit"},
+    "audits": [{"name": "SPADE", "job": "audit"}],
     "curves": {"spade": "swd"},
 }
 
