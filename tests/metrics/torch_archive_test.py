@@ -117,6 +117,27 @@ def test_a_pickle_that_runs_a_command_is_refused(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+def zipped(pickled, **options):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **options) as archive:
+        archive.writestr("net/data.pkl", pickled)
+    file.seek(0)
+    return file
+
+
+def test_what_is_packed_is_refused_as_it_may_be_a_bomb():
+    bomb = zipped(bytes(2**24), compression=zipfile.ZIP_DEFLATED)
+    assert len(bomb.getvalue()) < 2**16
+    with pytest.raises(DataError, match=r"'net/data.pkl' is packed"):
+        torch_archive.read(bomb)
+
+
+def test_a_pickle_that_wants_room_for_a_billion_values_is_refused():
+    wanting = pickle.NONE + pickle.LONG_BINPUT + b"\xff\xff\xff\x3f" + pickle.STOP
+    with pytest.raises(DataError, match="keeps 1073741823 values"):
+        torch_archive.read(zipped(pickle.PROTO + b"\x02" + wanting))
+
+
 def test_what_is_no_archive_is_refused():
     with pytest.raises(DataError, match="no TorchScript archive"):
         torch_archive.read(io.BytesIO(b"nothing"))
