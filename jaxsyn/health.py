@@ -74,6 +74,7 @@ class Health:
         workdir: Path,
         writer,
         *,
+        every: int,
         on_alarm: str,
     ):
         """Chooses what is looked at.
@@ -85,6 +86,7 @@ class Health:
           spec: What they mean.
           workdir: Of the training, for its metrics.jsonl.
           writer: Takes `write_scalars(step, scalars)` and `flush()`.
+          every: Steps between looks; a training's end is none.
           on_alarm: `warn`, or `stop` the training.
         """
         self._makes_labels = engine.system.makes_labels
@@ -93,7 +95,7 @@ class Health:
         chosen = telling_slices(slices.label, [case for case, _ in slices.rows], COUNT)
         self._label = np.asarray(slices.label[chosen])
         self._image = dequantise(np.asarray(slices.image[chosen]))
-        self._last = None
+        self._every, self._last = every, None
 
         def generate(state, label, index, stage):
             batch = device.label_features(label, spec)
@@ -103,12 +105,12 @@ class Health:
         self._generate = jax.jit(generate, static_argnames="stage")
 
     def look(self, state: TrainState, step: int) -> None:
-        """Measures, once a step, and says what is wrong.
+        """Measures, where a look is due, and says what is wrong.
 
         Raises:
           UnhealthyError: Something is, and a training is to end then.
         """
-        if step == self._last or len(self._label) < 2:
+        if step == self._last or step % self._every or len(self._label) < 2:
             return
         self._last = step
         measured = self._measure(state, step)

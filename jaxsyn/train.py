@@ -257,9 +257,9 @@ class _Task:
             kept = Checkpoints(workdir / "best", keep=1)
             compared = engine, stages, self.slices, spec, kept, writer, meta
             looks.append(BestSnapshot(*compared, count=training.best_of).look)
-        if training.on_alarm != "ignore":
-            health = Health(*shown, workdir, writer, on_alarm=training.on_alarm)
-            looks.append(health.look)
+        if training.on_alarm != "ignore" and training.sample_every:
+            policy = {"every": training.sample_every, "on_alarm": training.on_alarm}
+            looks.append(Health(*shown, workdir, writer, **policy).look)
 
         def look(state, step):
             for one in looks:

@@ -86,7 +86,7 @@ def look_at(folder, *makers, on_alarm="warn", makes_labels=False):
     options = (engine, [STAGE], slices(), SPEC, folder, writer)
     for step, make in enumerate(makers, start=1):
         engine.make = make
-        Health(*options, on_alarm=on_alarm).look(None, step)
+        Health(*options, every=1, on_alarm=on_alarm).look(None, step)
     return writer.rows()
 
 
@@ -143,6 +143,15 @@ def test_label_maps_that_differ_are_healthy(tmp_path, caplog):
     rows = look_at(tmp_path, diverse, diverse, makes_labels=True)
     assert rows[1]["health/diversity"] == pytest.approx(1.0, rel=0.2)
     assert not alarms(caplog)
+
+
+def test_looks_are_due_every_so_often(tmp_path):
+    writer = Lines(tmp_path)
+    options = (Planted(healthy), [STAGE], slices(), SPEC, tmp_path, writer)
+    watched = Health(*options, every=4, on_alarm="warn")
+    for step in (4, 4, 6, 8):
+        watched.look(None, step)
+    assert [row["step"] for row in writer.rows()] == [4, 8]
 
 
 def test_an_ended_training_is_not_measured_twice(tmp_path):

@@ -68,9 +68,10 @@ def dangers(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
+        names = [name for name in names if not name.startswith("urllib.parse")]
         found |= {
             f"import {top}" for n in names if (top := n.split(".")[0]) in CALLS_OUT
         }
