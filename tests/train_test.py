@@ -49,7 +49,9 @@ def test_three_and_three_steps_are_six_bit_for_bit(folder, whole):
     assert set(state) >= {"params", "ema", "opt", "stats", "step"}
     assert_equal(state, again)
     assert metrics == measured
-    assert [json.loads(line)["step"] for line in metrics.splitlines()] == [*range(1, 7)]
+    rows = map(json.loads, metrics.splitlines())
+    steps = [row["step"] for row in rows if "generator/grad_norm" in row]
+    assert steps == [*range(1, 7)]
 
 
 @pytest.mark.parametrize("cache", ["device", "mmap"])
