@@ -274,7 +274,7 @@ def _open(data, config, workdir):
     prepared = data.open(workdir.parent / "prepared")
     # Not before: data that cannot be used leave the folder to a mended configuration.
     if processes.is_first():
-        workdir_lib.claim(workdir, config)
+        workdir_lib.claim(workdir, config, data=prepared.key)
     depth = config.get("depth", 0)
     # A process among several reads its own rows only.
     in_memory = data.cache == "memory" and processes.count() == 1

@@ -35,7 +35,11 @@ PACKAGES += ("nibabel", "tensorflow-cpu", "tensorflow-datasets", "clu")
 
 
 def claim(
-    workdir: Path, config: Mapping[str, Any], *, free: Collection[str] = FREE
+    workdir: Path,
+    config: Mapping[str, Any],
+    *,
+    free: Collection[str] = FREE,
+    **origin: str,
 ) -> None:
     """Makes `workdir` the folder of a run with `config`, or recognises it.
 
@@ -43,6 +47,8 @@ def claim(
       workdir: The folder; made if it is not there.
       config: The run's configuration as plain dictionaries.
       free: Keys that may differ from those it was claimed with.
+      **origin: What it is made of, kept beside versions and devices in
+        environment.json: `data`, a prepared set's key.
 
     Raises:
       CheckpointError: The folder belongs to another configuration; the message
@@ -53,7 +59,7 @@ def claim(
     with storage.writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         storage.write_json(workdir / "config.json", config)
-        storage.write_json(workdir / "environment.json", environment())
+        storage.write_json(workdir / "environment.json", environment(**origin))
 
 
 def check(
@@ -135,7 +141,7 @@ def _holder(path):
         return ""
 
 
-def environment() -> dict[str, Any]:
+def environment(**origin: str) -> dict[str, Any]:
     """What a result depends on beside the configuration: versions and devices."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -145,6 +151,7 @@ def environment() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
         "git_commit": _git_commit(),
+        **origin,
     }
 
 
@@ -177,9 +184,18 @@ def _version(name):
 
 
 def _git_commit():
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """Of this package, with "-dirty" if it was changed since; None if it has none."""
+    # Installed in somebody's repository, it is not of that one.
+    if not _git("ls-files", Path(__file__).name):
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(*command):
+    """What git says in this package's folder; None if it has nothing to say."""
+    words = ["git", "-C", str(Path(__file__).parent), *command]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -11,11 +11,12 @@ CONFIG = {"seed": 0, "train": {"steps": 10, "batch_size": 8}}
 
 def test_the_same_configuration_is_recognised(tmp_path):
     workdir.claim(tmp_path / "run", CONFIG)
-    workdir.claim(tmp_path / "run", CONFIG)
+    workdir.claim(tmp_path / "run", CONFIG, data="of these cases")
     assert json.loads((tmp_path / "run/config.json").read_text()) == CONFIG
     record = json.loads((tmp_path / "run/environment.json").read_text())
     assert record["packages"]["jax"]
     assert len(record["devices"]) == 4
+    assert record["data"] == "of these cases"
 
 
 def test_another_is_refused_with_the_difference(tmp_path):

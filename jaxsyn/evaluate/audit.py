@@ -203,7 +203,7 @@ def run(config: Any, workdir: Path) -> None:
     default_dir = workdir.parent / "prepared"
     prepared = data.open(default_dir)
     synthetic, members, unseen = _sets(job, data, prepared, default_dir)
-    _claim(workdir, anonymous)
+    _claim(workdir, anonymous, prepared.key)
     memory = Path(data.prepared_dir or default_dir) / "features"
     space = Features.of(job.features, job.segmenter, memory, synthetic)
     found = measure(synthetic, members, unseen, space, slices=job.slices, seed=job.seed)
@@ -292,9 +292,9 @@ def _known(value):
     return round(float(value), 5) if np.isfinite(value) else None
 
 
-def _claim(workdir, anonymous):
+def _claim(workdir, anonymous, key):
     """As `workdir.claim`, without the command, which holds paths."""
-    found = workdir_lib.environment()
+    found = workdir_lib.environment(data=key)
     del found["command"]
     with storage.writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)

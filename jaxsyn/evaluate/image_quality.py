@@ -92,7 +92,7 @@ def run(config: Any, workdir: Path) -> None:
     default_dir = workdir.parent / "prepared"
     prepared = data.open(default_dir)
     fake = _synthetic(job, data, prepared, default_dir)
-    workdir_lib.claim(workdir, config)
+    workdir_lib.claim(workdir, config, data=prepared.key)
     real = dequantise(np.asarray(prepared.cache(job.part).image))
     rows = quality.evaluate(
         real,

@@ -174,7 +174,8 @@ class Judge:
             for row in self.rows:
                 recipe = self._recipe(row, seed, prepared, origin)
                 folder = self.cell(row.name, seed)
-                workdir_lib.claim(folder, recipe, free=workdir_lib.CADENCE)
+                free = workdir_lib.CADENCE
+                workdir_lib.claim(folder, recipe, free=free, data=prepared.key)
                 if not (folder / "result.json").exists():
                     self._fill(row, seed, prepared, rendered, measure)
         results = {

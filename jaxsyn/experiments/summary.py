@@ -257,7 +257,8 @@ def _repeat(finished: Iterable[str], workdir: Path) -> Iterator:
     environments = []
     for name in sorted(finished):
         about = json.loads((folder_of(workdir, name) / "environment.json").read_text())
-        about.pop("command", None)  # An audit tells nobody where data are.
+        for own in ("command", "data"):  # An audit tells nobody where data are.
+            about.pop(own, None)
         environments.append(json.dumps(about, indent=1))
     yield Text(
         (

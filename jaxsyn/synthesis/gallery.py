@@ -56,8 +56,9 @@ def run(config: Any, workdir: Path) -> None:
     data = DataSettings.from_config(job.data)
     generators = _load_all(Path(job.generators))
     channel = _channel(next(iter(generators.values())).spec, job.modality)
-    workdir_lib.claim(workdir, config)
+    workdir_lib.check(workdir, config)
     prepared = data.open(workdir.parent / "prepared")
+    workdir_lib.claim(workdir, config, data=prepared.key)
     for generator in generators.values():
         check_fits(generator, prepared)
         if job.part == "test":

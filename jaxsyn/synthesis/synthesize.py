@@ -93,7 +93,7 @@ def run(config: Any, workdir: Path) -> None:
     layout = export.layout(out.format, workdir, prepared, out.dataset)
     source = how.build(prepared, job.seed, chosen, prepared_dir)
     renderer = _renderer(job, source, prepared)
-    workdir_lib.claim(workdir, config)
+    workdir_lib.claim(workdir, config, data=prepared.key)
     stripped = prepared.settings.get("foreground", "nonzero") == "nonzero"
     exporter = export.Exporter(workdir, layout, prepared.spec, stripped=stripped)
     _make_missing(job, source, renderer, exporter)

@@ -164,7 +164,9 @@ def run_and_kill(command, seconds):
     "job",
     [pytest.param(j, marks=[pytest.mark.slow] if j in LONG else []) for j in JOBS],
 )
-def test_killed_at_random_it_ends_as_if_undisturbed(job, made, tmp_path):
+def test_killed_at_random_it_ends_as_if_undisturbed(
+    job, made, tmp_path, record_property
+):
     command_of, result_of = JOBS[job]
     if job == "synthesis":
         finish(train(made / "generator", made))
@@ -184,4 +186,5 @@ def test_killed_at_random_it_ends_as_if_undisturbed(job, made, tmp_path):
                 assert not integrity.damage(manifest.parent)
             restorable(folder)
         assert result_of(folder) == expected
+    record_property("attempts", kills)
     print(f"{job}: killed {kills} times in {rounds} rounds of {took:.0f} s; 0 failures")
