@@ -4,7 +4,9 @@
         [--source-dir DIR] [--rounds 5] [--steps 3] [--json FILE]
     python -m benchmarks.run --only train [--systems spade,borde] [--sizes 64,128,256]
         [--widths published|small|tiny] [--batch N] [--dtype bfloat16] [--dense]
+        [--source brats_tissues]
         [--peer torch --peer-python PYTHON]
+    python -m benchmarks.run --only profile [--systems spade] [--sizes 128] ...
     python -m benchmarks.run --only synthesis
     python -m benchmarks.run --only tissues --source-dir DIR   (OASIS T1 and tissues)
     python -m benchmarks.run --only inception [--peer torch --peer-python PYTHON
@@ -30,7 +32,7 @@ from benchmarks.train import TORCH_VARIANTS, TrainBenchmark
 from jaxsyn.errors import JaxsynError
 
 USUAL = ("reading", "preparing", "pipeline", "train", "surface")
-BENCHMARKS = (*USUAL, "synthesis", "tissues", "inception")
+BENCHMARKS = (*USUAL, "profile", "synthesis", "tissues", "inception")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,12 +95,17 @@ def _measure(name, args):
         batch_size=args.batch,
         widths=args.widths,
         dtype=args.dtype,
+        source=args.source,
         dense=args.dense,
         rounds=args.rounds,
         steps=args.steps,
         peer_python=peer_python,
         peer_variants=args.peer_variants,
     )
+    if name == "profile":
+        from benchmarks import profile
+
+        return profile.measure(benchmark, source_dir)
     return benchmark.measure(source_dir)
 
 
@@ -115,6 +122,8 @@ def _parser():
     add("--batch", type=int, default=0, help="images a step; default: by size")
     add("--widths", choices=cases.WIDTHS, default="published", help="of networks")
     add("--dtype", choices=("float32", "bfloat16"), default="float32")
+    known = slices.SOURCES
+    add("--source", choices=known, default=slices.SOURCE, help="labels of `train`")
     add("--dense", action="store_true", help="also without sparse modulation")
     add("--peer", choices=("torch",), help="whom to compare with")
     add("--peer-python", default="", help="the interpreter that has the peer")

@@ -15,6 +15,7 @@ from jaxsyn.data.preprocess import PreparedCase, PrepareSettings, prepare_case
 from jaxsyn.spec import DataSpec
 
 SOURCE = "brats"
+SOURCES = (SOURCE, "brats_tumour", "brats_whole", "brats_tissues")  # The same images.
 MOST_CASES = 4
 
 
@@ -28,13 +29,20 @@ def folder(source_dir: str) -> Path:
     return out_dir
 
 
-def usable_cases(source_dir: Path) -> list[Case]:
+def usable_cases(source_dir: Path, source: str = SOURCE) -> list[Case]:
     """The cases of a folder."""
-    found = sources.load(SOURCE).find_cases(source_dir)
+    found = sources.load(source).find_cases(source_dir)
     return [case for case in found if isinstance(case, Case)]
 
 
-def write(source_dir: Path, size: int, count: int, depth: int, out_dir: Path) -> None:
+def write(
+    source_dir: Path,
+    size: int,
+    count: int,
+    depth: int,
+    out_dir: Path,
+    source: str = SOURCE,
+) -> None:
     """Writes slices with much lesion, of several cases, as a training's cache.
 
     How fast a step is depends on its label maps, so they are those of whole brains.
@@ -45,16 +53,17 @@ def write(source_dir: Path, size: int, count: int, depth: int, out_dir: Path) ->
       count: How many there are at least; not for volumes.
       depth: Slices of a volume; slices then follow one another. 0: slices alone.
       out_dir: Where "slices", a `Cache`, and "spec.json" are put.
+      source: Of `jaxsyn.data.sources`: which labels the cases have.
     """
     settings = PrepareSettings(image_size=size, fit="resize")
-    source, examples = sources.load(SOURCE), []
-    cases = usable_cases(source_dir)[: min(count, MOST_CASES)]
+    reader, examples = sources.load(source), []
+    cases = usable_cases(source_dir, source)[: min(count, MOST_CASES)]
     for case in cases:
-        volumes = source.read_case(case)
+        volumes = reader.read_case(case)
         made = prepare_case(volumes, settings, case=case.name, patient=case.patient)
         wanted = 2 * depth or -(-count // len(cases))
         examples += _examples(case.name, made, wanted, apart=1 if depth else 8)
-    spec = spec_of(made, source_dir, size)
+    spec = spec_of(made, source_dir, size, source)
     cache.write(
         out_dir / "slices",
         iter(examples),
@@ -65,9 +74,11 @@ def write(source_dir: Path, size: int, count: int, depth: int, out_dir: Path) ->
     (out_dir / "spec.json").write_text(json.dumps(spec.to_json()))
 
 
-def spec_of(made: PreparedCase, source_dir: Path, size: int) -> DataSpec:
+def spec_of(
+    made: PreparedCase, source_dir: Path, size: int, source: str = SOURCE
+) -> DataSpec:
     """What slices of a prepared case mean."""
-    modalities, labels = sources.load(SOURCE).describe(source_dir)
+    modalities, labels = sources.load(source).describe(source_dir)
     return DataSpec(
         image_size=size,
         modalities=modalities,

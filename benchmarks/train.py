@@ -32,10 +32,10 @@ COLUMNS = (
     "waits for data",
 )
 NOTES = (
-    "{widths} widths, {dtype}; all updates of a step together, lazy ones by their mean"
-    " over {cycle} steps. The processes take turns: {rounds} rounds of {steps} steps"
-    " each; medians. × peer: images/s over those of the best PyTorch variant, which has"
-    " its batch at hand. GFLOP: XLA's cost analysis of the dense networks; the loops"
+    "{widths} widths, {dtype}, labels of {source}; all updates of a step together, lazy"
+    " ones by their mean over {cycle} steps. The processes take turns: {rounds} rounds"
+    " of {steps} steps each; medians. × peer: images/s over those of the best PyTorch"
+    " variant, which has its batch at hand. GFLOP: XLA's cost analysis of the dense networks; the loops"
     " that are left, of random numbers and of CycleGAN's pool, count once. Of peak: of"
     " {peak:,.0f} GFLOP/s, which products of large {dtype} matrices reached before."
     " Peak, MiB: {memory}, compiling included. First step: with import, tracing and"
@@ -54,6 +54,7 @@ class TrainBenchmark:
       batch_size: Images a step; 0 for those of the size.
       widths: Of `cases.WIDTHS`.
       dtype: What networks compute in: `float32` or `bfloat16`.
+      source: Whose labels the slices have, of `slices.SOURCES`.
       dense: Whether systems whose modulation is sparse are measured without that, too.
       rounds: How often each process has its turn.
       steps: How many steps it then makes.
@@ -66,6 +67,7 @@ class TrainBenchmark:
     batch_size: int = 0
     widths: str = "published"
     dtype: str = "float32"
+    source: str = slices.SOURCE
     dense: bool = False
     rounds: int = 5
     steps: int = 3
@@ -86,6 +88,7 @@ class TrainBenchmark:
         notes = NOTES.format(
             widths=self.widths.capitalize(),
             dtype=self.dtype,
+            source=self.source,
             cycle=CYCLE,
             rounds=self.rounds,
             steps=self.steps,
@@ -94,19 +97,25 @@ class TrainBenchmark:
         )
         return report.Table("Training steps", COLUMNS, rows, notes, details)
 
-    def _measure_case(self, source_dir, root, name, size):
-        """All timings and facts of one system at one size."""
+    def write_case(self, source_dir: Path, root: Path, name: str, size: int) -> Path:
+        """Leaves a worker what it needs for one system at one size; its folder."""
         case = cases.load(name, self.widths)
         batch_size = self.batch_size or cases.BATCH_SIZES[size]
         depth = cases.depth(case, size)
         data = root / f"data-{size}-{depth}"
         if not data.exists():
-            slices.write(source_dir, size, max(2 * batch_size, 8), depth, data)
+            count = max(2 * batch_size, 8)
+            slices.write(source_dir, size, count, depth, data, self.source)
         folder = root / f"{name}-{size}"
         folder.mkdir()
         case |= {"depth": depth, "batch_size": batch_size}
         case |= {"dtype": self.dtype, "data": str(data)}
         (folder / "case.json").write_text(json.dumps(case))
+        return folder
+
+    def _measure_case(self, source_dir, root, name, size):
+        """All timings and facts of one system at one size."""
+        folder = self.write_case(source_dir, root, name, size)
         own, peers = self._own(name, folder), self._peers(name, folder)
         timings, facts = take_turns(
             {**own, **peers}, self.rounds, self.steps, rivals=tuple(peers)
@@ -115,7 +124,7 @@ class TrainBenchmark:
         return {
             "system": name,
             "size": size,
-            "batch_size": batch_size,
+            "batch_size": self.batch_size or cases.BATCH_SIZES[size],
             "timings": timings,
             "facts": facts,
         }

@@ -33,6 +33,8 @@ class Training:
 
     Attributes:
       facts: What is known once the steps are compiled.
+      programs: The HLO of what was compiled.
+      at_once: How many steps a call of `step` makes.
     """
 
     def __init__(self, folder: Path):
@@ -65,6 +67,7 @@ class Training:
         self.at_once = worker.CYCLE if is_lazy or not on_cpu else 1
         start = time.perf_counter()
         self._compiled = self._compile(first)
+        self.programs = [step.as_text() for step in self._compiled.values()]
         self.facts = {
             "framework": f"jax {jax.__version__}",
             "compile_s": time.perf_counter() - start,
