@@ -36,10 +36,11 @@ NOTES = (
     " ones by their mean over {cycle} steps. The processes take turns: {rounds} rounds"
     " of {steps} steps each; medians. × peer: images/s over those of the best PyTorch"
     " variant, which has its batch at hand. GFLOP: XLA's cost analysis of the dense"
-    " networks; the loops that are left, of random numbers and of CycleGAN's pool, count once. Of"
-    " peak: of {peak:,.0f} GFLOP/s, which products of large {dtype} matrices reached before."
-    " Peak, MiB: {memory}, compiling included. First step: with import, tracing and"
-    " compiling. Waits for data: share of the time, fed by the thread reader."
+    " networks; the loops that are left, of random numbers and of CycleGAN's pool,"
+    " count once. Of peak: of {peak:,.0f} GFLOP/s, which products of large {dtype}"
+    " matrices reached before. Peak, MiB: {memory}, compiling included. First step:"
+    " with import, tracing and compiling. Waits for data: share of the time, fed by the"
+    " thread reader."
 )
 OWN = "jaxsyn"
 

@@ -162,13 +162,15 @@ def test_lesions_of_others_come_from_where_the_words_say():
     for job in both.values():
         assert job.donors.to_dict() == {"set": "lesions"}
     assert both["healthy_1"].brains.to_dict() == {"set": "healthy"}
-    sizes = {
-        data.prepare.image_size
-        for data in get_config(
-            "few_patients", "lesions,healthy,size=64"
-        ).datasets.values()
+    data = get_config("few_patients", "lesions,healthy,size=64").datasets
+    prepare = {
+        name: (one.prepare.image_size, one.prepare.fit) for name, one in data.items()
     }
-    assert sizes == {64}
+    assert prepare == {
+        "brats": (64, "resize"),
+        "healthy": (64, "resize"),
+        "lesions": (256, "pad"),  # Images of BraTS have 240 pixels a side.
+    }
 
 
 def test_shrunk_the_few_are_one():

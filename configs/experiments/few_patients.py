@@ -82,8 +82,7 @@ def _datasets(words):
         data.prepare.update(size)
     found = {words.data: data}
     if words.lesions:
-        found["lesions"] = synthesize_brats.donors()
-        found["lesions"].prepare.image_size = data.prepare.image_size
+        found["lesions"] = synthesize_brats.donors()  # In all the detail they have.
     if words.healthy:
         found["healthy"] = datasets.get("oasis_tissues")
         found["healthy"].prepare.update(data.prepare)
