@@ -54,12 +54,19 @@ def rankings(
                 label(arm, results): _blocks(arm.units(metric), experiment.unit)
                 for arm in arms
             }
-            methods, left_out = _complete(units)
+            methods, left_out, cases = _complete(units)
             if left_out:
                 why.append(
                     f"{what}: {left_out} blocks without a value for some method are"
                     " left out."
                 )
+            # Regions of a few patients would pass for as many units.
+            if cases < statistics.FEWEST_UNITS:
+                why.append(
+                    f"{what}: {cases} cases are too few to rank methods;"
+                    f" {statistics.FEWEST_UNITS} are the fewest that can show anything."
+                )
+                continue
             try:
                 found[what] = statistics.rank(
                     methods, higher=metric not in LOWER_IS_BETTER
@@ -137,18 +144,20 @@ def _aligned(values: Mapping[Unit, float], units: Sequence[Unit]) -> list[float]
     return [values.get(unit, math.nan) for unit in units]
 
 
-def _blocks(values: Mapping[Unit, float], unit: str) -> dict:
+def _blocks(values: Mapping[Unit, float], unit: str) -> dict[Unit, float]:
     """Values by block: a region of a case, or a case, the mean over its regions."""
     if unit == "volume_class":
         return dict(values)
     cases: dict[str, list[float]] = {}
     for (case, _), value in values.items():
         cases.setdefault(case, []).append(value)
-    return {case: float(np.mean(found)) for case, found in cases.items()}
+    return {(case, ""): float(np.mean(found)) for case, found in cases.items()}
 
 
-def _complete(methods: Mapping[str, Mapping]) -> tuple[dict[str, list[float]], int]:
-    """The blocks in which every method has a value, and how many others there are."""
+def _complete(
+    methods: Mapping[str, Mapping[Unit, float]],
+) -> tuple[dict[str, list[float]], int, int]:
+    """Blocks in which every method has a value; how many others; of how many cases."""
     blocks = dict.fromkeys(block for values in methods.values() for block in values)
     kept = [
         block
@@ -156,4 +165,4 @@ def _complete(methods: Mapping[str, Mapping]) -> tuple[dict[str, list[float]], i
         if not any(math.isnan(v.get(block, math.nan)) for v in methods.values())
     ]
     complete = {name: [v[b] for b in kept] for name, v in methods.items()}
-    return complete, len(blocks) - len(kept)
+    return complete, len(blocks) - len(kept), len({case for case, _ in kept})
