@@ -17,13 +17,21 @@ from benchmarks.train import TrainBenchmark
 from benchmarks.train_step import Training
 
 KINDS = ("convolutions", "products", "reductions", "copies", "the rest")
-COLUMNS = ("system", "px", "batch", "ms a step", *KINDS, "idle", "longest operations")
+COLUMNS = (
+    "system",
+    "px",
+    "batch",
+    "ms a step",
+    *KINDS,
+    "at once",
+    "longest operations",
+)
 NOTES = (
     "{widths} widths, {dtype}. Shares of the time of the threads or streams that run"
     " operations, of a profile of {steps} steps; what XLA made of several operations"
-    " counts as the first kind that it has one of. Idle: time when none runs. Longest"
-    " operations: their share of a step's time and, where XLA says, what of the network"
-    " they are."
+    " counts as the first kind that it has one of. At once: how many operations run at a"
+    " time, on average. Longest operations: their share and, where XLA says, what of the"
+    " network they are. A profile takes time itself."
 )
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) .*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = .*?([\w-]+)\(")
@@ -67,7 +75,7 @@ def _row(folder, benchmark, name, size):
     took = 1000 * (time.perf_counter() - start) / steps
     (path,) = (folder / "trace").rglob("*.trace.json.gz")
     events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
-    own, lanes, span = own_times(events)
+    own, span = own_times(events)
     kinds, sources = {}, {}
     for text in training.programs:
         program = kinds_of(text)
@@ -81,22 +89,21 @@ def _row(folder, benchmark, name, size):
         for operation, duration in own.most_common(_LONGEST)
     )
     batch_size = json.loads((folder / "case.json").read_text())["batch_size"]
-    idle = max(0.0, 1 - total / (lanes * span))
     spread = [f"{shares[kind]:.0%}" for kind in KINDS]
-    return name, size, batch_size, took, *spread, f"{idle:.0%}", "; ".join(longest)
+    return name, size, batch_size, took, *spread, total / span, "; ".join(longest)
 
 
 def own_times(
     events: Iterable[Mapping[str, Any]],
-) -> tuple[Counter[str], int, float]:
+) -> tuple[Counter[str], float]:
     """Time of each operation without those inside it.
 
     Args:
       events: Of a trace in Chrome's format; those with an `hlo_op` are operations.
 
     Returns:
-      Microseconds by the operations' names; how many threads or streams ran any; and
-      microseconds from the first one's start to the last one's end.
+      Microseconds by the operations' names, and from the first one's start to the last
+      one's end.
     """
     lanes = {}
     for event in events:
@@ -115,7 +122,7 @@ def own_times(
             around.append((name, end))
             starts.append(event["ts"])
             ends.append(end)
-    return own, len(lanes), max(ends, default=0) - min(starts, default=0)
+    return own, max(ends, default=0) - min(starts, default=0)
 
 
 def kinds_of(text: str) -> dict[str, tuple[str, str]]:
