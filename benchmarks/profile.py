@@ -29,9 +29,9 @@ COLUMNS = (
 NOTES = (
     "{widths} widths, {dtype}. Shares of the time of the threads or streams that run"
     " operations, of a profile of {steps} steps; what XLA made of several operations"
-    " counts as the first kind that it has one of. At once: how many operations run at a"
-    " time, on average. Longest operations: their share and, where XLA says, what of the"
-    " network they are. A profile takes time itself."
+    " counts as the first kind that it has one of. At once: operations that run at one"
+    " time, on average. Longest operations: their share and, where XLA says, what"
+    " of the network they are. A profile takes time itself."
 )
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) .*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = .*?([\w-]+)\(")
@@ -40,7 +40,7 @@ _SOURCE = re.compile(r'op_name="([^"]*)"')
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
 # What the opcodes, or the names of a library's functions, are.
 _OPCODES = {
-    "convolutions": ("convolution", "cudnn", "conv"),
+    "convolutions": ("convolution", "cudnn"),
     "products": ("dot", "gemm", "cublas", "matmul"),
     "reductions": ("reduce", "reduce-window", "sort", "scatter", "topk"),
     "copies": ("copy", "transpose", "gather", "concatenate", "pad", "slice"),

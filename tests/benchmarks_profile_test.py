@@ -13,7 +13,8 @@ HloModule jit_advance
 
 %joined (p.1: f32[8]) -> f32[8] {
   %p.1 = f32[8]{0} parameter(0)
-  ROOT %exp = f32[8]{0} exponential(%p.1)
+  %exp = f32[8]{0} exponential(%p.1)
+  ROOT %half = bf16[8]{0} convert(%exp)
 }
 
 ENTRY %main.9 (a: f32[8]) -> f32[8] {
@@ -33,6 +34,7 @@ def test_what_instructions_are():
     assert {name: found[name][0] for name in found if name[0] != "p"} == {
         "convolution.3": "convolutions",
         "exp": "the rest",
+        "half": "the rest",
         "a": "the rest",
         "fusion.1": "convolutions",
         "dot.2": "products",
