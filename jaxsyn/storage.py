@@ -31,7 +31,8 @@ def writing(folder: Path) -> Iterator[None]:
     except Exception as error:
         number = getattr(error, "errno", None)
         # Array records and checkpoints are written in C++: no number in the error.
-        if number in _NO_ROOM or "No space left on device" in str(error):
+        said = str(error)
+        if number in _NO_ROOM or any(os.strerror(n) in said for n in _NO_ROOM):
             raise ResourceError(
                 f"No space left while writing to {folder}.",
                 hint="Make room, or name another folder, and run the same again.",
@@ -41,7 +42,7 @@ def writing(folder: Path) -> Iterator[None]:
                 f"{folder} cannot be a folder: a file is in its way.",
                 hint="Name another folder.",
             ) from error
-        if number in _NO_RIGHT or "Permission denied" in str(error):
+        if number in _NO_RIGHT or "Permission denied" in said:
             raise ResourceError(
                 f"Not allowed to write to {folder}.",
                 hint="Name a folder that you may write to.",

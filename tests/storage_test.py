@@ -31,6 +31,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
     [
         (OSError(errno.ENOSPC, "full"), "No space left while writing to .*out"),
         (RuntimeError("RESOURCE: No space left on device"), "No space left"),
+        (ValueError("OUT_OF_RANGE: File too large [os_error_code"), "No space left"),
         (PermissionError(errno.EACCES, "no"), "Not allowed to write to .*out"),
     ],
 )
