@@ -92,7 +92,10 @@ def run(config: Any, workdir: Path) -> None:
 
 
 def _is_for_users(record):
-    return "orbax" not in record.pathname or record.levelno >= logging.ERROR
+    if "orbax" not in record.pathname:
+        return True
+    # What it logs with a traceback is raised as well, and told in a line.
+    return record.levelno >= logging.ERROR and not record.exc_info
 
 
 @contextlib.contextmanager
