@@ -193,43 +193,7 @@ def find_alarms(
         for name, value in measured.items()
     }
     noise = max((row.get("health/noise", 0.0) for row in before), default=0.0)
-    found = []
-    if (share := twice.get("health/contrast", 1.0)) < LITTLE:
-        found.append(
-            Alarm(
-                f"Images are nearly blank: their contrast is {share:.1%} of that of"
-                " real ones.",
-                "Lower the learning rates, or try another config.seed.",
-            )
-        )
-    elif (share := twice.get("health/conditioning", 1.0)) < LITTLE:
-        found.append(
-            Alarm(
-                f"Images hardly depend on the label map: they differ by {share:.1%} of"
-                " what real ones do. The generator ignores it, or has collapsed to one"
-                " image.",
-                "Do label maps belong to their images? If so, lower the discriminator's"
-                " learning rate, or train on more patients.",
-            )
-        )
-    elif noise > NOTICEABLE and twice["health/noise"] < LITTLE * noise:
-        found.append(
-            Alarm(
-                "Images of one label map have become one and the same: noise changes"
-                f" them by {twice['health/noise']:.1%} of what real ones differ; it was"
-                f" {noise:.1%}.",
-                "An earlier checkpoint draws more different images; train for less, or"
-                " on more patients.",
-            )
-        )
-    if (share := twice.get("health/diversity", 1.0)) < LITTLE:
-        found.append(
-            Alarm(
-                f"Label maps are nearly all alike: they differ in {share:.1%} of the"
-                " pixels in which real ones do. The generator has collapsed.",
-                "Lower the learning rates, augment, or train on more patients.",
-            )
-        )
+    found = [*_of_images(twice, noise), *_of_label_maps(twice)]
     if is_certain(rows):
         found.append(
             Alarm(
@@ -240,6 +204,41 @@ def find_alarms(
             )
         )
     return found
+
+
+def _of_images(twice, noise):
+    """The first thing that is wrong with images; `noise` is the most there was."""
+    if (share := twice.get("health/contrast", 1.0)) < LITTLE:
+        yield Alarm(
+            f"Images are nearly blank: their contrast is {share:.1%} of that of real"
+            " ones.",
+            "Lower the learning rates, or try another config.seed.",
+        )
+    elif (share := twice.get("health/conditioning", 1.0)) < LITTLE:
+        yield Alarm(
+            f"Images hardly depend on the label map: they differ by {share:.1%} of what"
+            " real ones do. The generator ignores it, or has collapsed to one image.",
+            "Do label maps belong to their images? If so, lower the discriminator's"
+            " learning rate, or train on more patients.",
+        )
+    elif noise > NOTICEABLE and twice["health/noise"] < LITTLE * noise:
+        yield Alarm(
+            "Images of one label map have become one and the same: noise changes them"
+            f" by {twice['health/noise']:.1%} of what real ones differ; it was"
+            f" {noise:.1%}.",
+            "An earlier checkpoint draws more different images; train for less, or on"
+            " more patients.",
+        )
+
+
+def _of_label_maps(twice):
+    """What is wrong with label maps that were made."""
+    if (share := twice.get("health/diversity", 1.0)) < LITTLE:
+        yield Alarm(
+            f"Label maps are nearly all alike: they differ in {share:.1%} of the pixels"
+            " in which real ones do. The generator has collapsed.",
+            "Lower the learning rates, augment, or train on more patients.",
+        )
 
 
 def is_certain(rows: Sequence[Mapping[str, float]]) -> bool:

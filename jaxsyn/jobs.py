@@ -92,7 +92,7 @@ def run(config: Any, workdir: Path) -> None:
 
 
 def _is_for_users(record):
-    if "orbax" not in record.pathname:
+    if "orbax" not in record.pathname and record.name != "asyncio":  # Orbax's, too.
         return True
     # What it logs with a traceback is raised as well, and told in a line.
     return record.levelno >= logging.ERROR and not record.exc_info

@@ -209,7 +209,8 @@ def test_damage_to_a_cache_is_named(prepared, harm):
 @pytest.mark.parametrize("harm", [flip, cut])
 def test_damage_to_a_sets_manifest_is_named(prepared, harm):
     path = prepared.path / "sha256.json"
-    refused(path, harm, DataError, lambda: PreparedSet.open(prepared.path))
+    hint = refused(path, harm, DataError, lambda: PreparedSet.open(prepared.path))
+    assert "Delete the set" in hint
 
 
 def test_a_lost_manifest_is_said(prepared, caplog, tmp_path):
