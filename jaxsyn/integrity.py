@@ -25,7 +25,7 @@ from jaxsyn.errors import DataError
 _LOG = logging.getLogger(__name__)
 MANIFEST = "sha256.json"
 # What was whole once, with its size and times: it need not be read at every start.
-_MEMO = ".sha256-memo.json"
+MEMO = ".sha256-memo.json"
 
 
 def write(
@@ -132,7 +132,7 @@ def _listed(folder):
 
 def _files(folder, parts):
     """The files of some entries of a folder, by their paths in it."""
-    passed = (MANIFEST, _MEMO, ".partial")
+    passed = (MANIFEST, MEMO, ".partial")
     entries = sorted(folder.iterdir()) if parts is None else [folder / p for p in parts]
     found = {}
     for entry in entries:
@@ -146,7 +146,7 @@ def _files(folder, parts):
 
 
 def _hashes(folder, paths, remember):
-    memo = folder / _MEMO if remember else None
+    memo = folder / MEMO if remember else None
     return storage.fingerprints([*paths.values()], memo=memo)
 
 

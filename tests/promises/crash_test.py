@@ -96,8 +96,13 @@ def hashes(folder, pattern):
 
 
 def prepared(folder):
-    """The files that there are, no more and no fewer, and what the slices are."""
-    names = {name for name in hashes(folder, "*") if not name.endswith("-memo.json")}
+    """The files that there are, no more and no fewer, and what the slices are.
+
+    Memos of hashes are left out: one is written of files that have not changed for some
+    seconds, so whether it is there is a matter of the clock.
+    """
+    memos = ("fingerprints.json", integrity.MEMO)
+    names = {name for name in hashes(folder, "*") if Path(name).name not in memos}
     (path,) = (file.parent for file in folder.glob("*/manifest.json"))
     found = PreparedSet.open(path)
     contents = {}
