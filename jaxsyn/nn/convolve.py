@@ -61,7 +61,9 @@ def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     w - 1, where p is 0 for w = 2 and 1 for 3 and 4, as PyTorch's padding: what a
     convolution of stride 2 and padding 1 has taken from somewhere goes back there.
     Each phase, even or odd along each axis, is a convolution with half of the taps; all
-    phases are channels of one, and are then interleaved.
+    phases are channels of one, and are then interleaved. On the CPU, where there are no
+    more pixels than outputs, a kernel is larger than what it is applied to: to sort all
+    of it into one would cost more than a product for each phase.
 
     Args:
       x: [B, *spatial, I].
@@ -70,8 +72,13 @@ def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, *(2 * spatial), O].
     """
-    axes, side = x.ndim - 2, kernel.shape[0]
-    y = _single_taps(x, kernel) if side == 2 else _pairs_of_taps(x, kernel)
+    axes, side, pixels = x.ndim - 2, kernel.shape[0], math.prod(x.shape[:-1])
+    if side == 2:
+        y = _single_taps(x, kernel)
+    elif target.is_cpu() and pixels <= kernel.shape[-1]:
+        y = _phase_by_phase(x, kernel)
+    else:
+        y = _pairs_of_taps(x, kernel)
     order = [axis for i in range(axes) for axis in (1 + i, 1 + axes + i)]
     y = y.transpose(0, *order, 2 * axes + 1)
     return y.reshape(x.shape[0], *(2 * n for n in x.shape[1:-1]), kernel.shape[-1])
@@ -86,11 +93,32 @@ def _single_taps(x, kernel):
     return y.reshape(*x.shape[:-1], *window, outputs)
 
 
+def _phase_by_phase(x, kernel):
+    """The same where each has two taps along each axis, a product for each phase."""
+    axes = x.ndim - 2
+    kernel = _of_four_taps(kernel).astype(x.dtype)
+    padded, phases = _pad(x, _both(x, 1)), []
+    for phase in itertools.product((0, 1), repeat=axes):
+        # Its taps, in the kernel's order, and what each of them sees.
+        taps = kernel[*(slice(1 - p, None, 2) for p in phase)]
+        offsets = itertools.product(*((p + 1, p) for p in phase))
+        seen = [_shifted(padded, offset, x.shape[1:-1]) for offset in offsets]
+        gathered = jnp.concatenate(seen, -1)
+        phases.append(gathered @ taps.reshape(-1, kernel.shape[-1]))
+    y = jnp.stack(phases, -2)
+    return y.reshape(*x.shape[:-1], *(2,) * axes, kernel.shape[-1])
+
+
+def _of_four_taps(kernel):
+    """The kernel with as many zeros as it takes to have four taps along each axis."""
+    axes = kernel.ndim - 2
+    return jnp.pad(kernel, [(0, 4 - kernel.shape[0])] * axes + [(0, 0)] * 2)
+
+
 def _pairs_of_taps(x, kernel):
-    """The same where each has two taps along each axis; of three, one is zero."""
-    axes, side = x.ndim - 2, kernel.shape[0]
-    widths = [(0, 4 - side)] * axes + [(0, 0)] * 2
-    flipped = jnp.flip(jnp.pad(kernel, widths), range(axes))
+    """The same, in one convolution."""
+    axes = x.ndim - 2
+    flipped = jnp.flip(_of_four_taps(kernel), range(axes))
     # Each side of 4 is (tap, phase); phases become channels.
     split = flipped.reshape(*(2, 2) * axes, *kernel.shape[-2:])
     taps, phases = range(0, 2 * axes, 2), range(1, 2 * axes, 2)

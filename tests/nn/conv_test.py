@@ -96,19 +96,27 @@ def scattered(x, kernel, low):
     return whole[None, low : low + 2 * n, low : low + 2 * n]
 
 
+# Fewer or more outputs than pixels: the phases are taken at once or one by one.
+each_form = pytest.mark.parametrize("outputs", [5, 30])
+
+
+@each_form
 @pytest.mark.parametrize(("side", "low"), [(2, 0), (3, 1), (4, 1)])
-def test_transposed_convolution_by_its_definition(side, low):
+def test_transposed_convolution_by_its_definition(side, low, outputs):
     rng = np.random.default_rng(side)
-    x, kernel = rng.normal(size=(1, 3, 3, 2)), rng.normal(size=(side, side, 2, 5))
+    x, kernel = rng.normal(size=(1, 3, 3, 2)), rng.normal(size=(side, side, 2, outputs))
     got = transposed_conv(jnp.array(x, jnp.float32), jnp.array(kernel, jnp.float32))
     np.testing.assert_allclose(got, scattered(x, kernel, low), atol=1e-5)
 
 
+@each_form
 @pytest.mark.parametrize("side", [2, 3, 4])
-def test_transposed_convolution_of_volumes_is_that_of_slices_and_of_depth(side):
+def test_transposed_convolution_of_volumes_is_that_of_slices_and_of_depth(
+    side, outputs
+):
     rng = np.random.default_rng(0)
     plane = jnp.array(rng.normal(size=(1, 3, 3, 2)), jnp.float32)
-    kernel = jnp.array(rng.normal(size=(side, side, 2, 5)), jnp.float32)
+    kernel = jnp.array(rng.normal(size=(side, side, 2, outputs)), jnp.float32)
     # One slice among zeros, and a kernel that has weights in one depth only.
     volume = jnp.zeros((1, 3, 3, 3, 2)).at[:, 1].set(plane)
     deep = jnp.zeros((side, *kernel.shape)).at[side - 1].set(kernel)
