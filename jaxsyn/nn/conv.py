@@ -3,9 +3,10 @@
 from flax import linen as nn
 import jax
 
-from jaxsyn.nn.convolve import conv, transposed_conv
+from jaxsyn.nn.convolve import conv
 from jaxsyn.nn.initializers import initializer
 from jaxsyn.nn.spectral import SpectralNorm
+from jaxsyn.nn.transposed import transposed_conv
 
 
 class Conv(nn.Module):

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxsyn.nn.convolve import conv, transposed_conv
+from jaxsyn.nn.convolve import conv
+from jaxsyn.nn.transposed import transposed_conv
 
 
 def doubling_conv(

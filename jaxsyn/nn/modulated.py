@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsyn.nn import fir
-from jaxsyn.nn.convolve import conv, transposed_conv
+from jaxsyn.nn.convolve import conv
 from jaxsyn.nn.equalised import EqualDense
+from jaxsyn.nn.transposed import transposed_conv
 
 EPSILON = 1e-8
 

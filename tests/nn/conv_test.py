@@ -5,7 +5,6 @@ import pytest
 
 from jaxsyn.errors import UsageError
 from jaxsyn.nn.conv import Conv, Dense
-from jaxsyn.nn.convolve import transposed_conv
 from jaxsyn.nn.initializers import initializer
 
 KEY = jax.random.key(0)
@@ -83,44 +82,3 @@ def test_an_unknown_initialiser_lists_the_known():
 def test_a_spectral_convolution_insists_on_train():
     with pytest.raises(TypeError, match="needs `train`"):
         Conv(1, spectral=True).init(KEY, jnp.ones((1, 4, 4, 1)))
-
-
-def scattered(x, kernel, low):
-    """A transposed convolution by its definition: every pixel adds its window."""
-    n, side = x.shape[1], kernel.shape[0]
-    whole = np.zeros((2 * n + side, 2 * n + side, kernel.shape[-1]))
-    for i, j in np.ndindex(n, n):
-        whole[2 * i : 2 * i + side, 2 * j : 2 * j + side] += np.einsum(
-            "i,abio->abo", x[0, i, j], kernel
-        )
-    return whole[None, low : low + 2 * n, low : low + 2 * n]
-
-
-# Fewer or more outputs than pixels: the phases are taken at once or one by one.
-each_form = pytest.mark.parametrize("outputs", [5, 30])
-
-
-@each_form
-@pytest.mark.parametrize(("side", "low"), [(2, 0), (3, 1), (4, 1)])
-def test_transposed_convolution_by_its_definition(side, low, outputs):
-    rng = np.random.default_rng(side)
-    x, kernel = rng.normal(size=(1, 3, 3, 2)), rng.normal(size=(side, side, 2, outputs))
-    got = transposed_conv(jnp.array(x, jnp.float32), jnp.array(kernel, jnp.float32))
-    np.testing.assert_allclose(got, scattered(x, kernel, low), atol=1e-5)
-
-
-@each_form
-@pytest.mark.parametrize("side", [2, 3, 4])
-def test_transposed_convolution_of_volumes_is_that_of_slices_and_of_depth(
-    side, outputs
-):
-    rng = np.random.default_rng(0)
-    plane = jnp.array(rng.normal(size=(1, 3, 3, 2)), jnp.float32)
-    kernel = jnp.array(rng.normal(size=(side, side, 2, outputs)), jnp.float32)
-    # One slice among zeros, and a kernel that has weights in one depth only.
-    volume = jnp.zeros((1, 3, 3, 3, 2)).at[:, 1].set(plane)
-    deep = jnp.zeros((side, *kernel.shape)).at[side - 1].set(kernel)
-    got = transposed_conv(volume, deep)
-    place = 2 * 1 + side - 1 - (side > 2)
-    np.testing.assert_allclose(got[:, place], transposed_conv(plane, kernel), atol=1e-5)
-    assert not np.delete(np.asarray(got), place, axis=1).any()
