@@ -56,7 +56,7 @@ def test_it_learns_what_the_images_show(loss):
     shown = batch["label"][..., None] / 2.0 - 1.0
     batch["image"] = batch["image"].at[..., :1].set(shown)
     weights = {"class_weights": (1.0,) * 4} if "entropy" in loss else {}
-    probabilities, losses = fit(build(loss=loss, **weights), 120, batch)
+    probabilities, losses = fit(build(loss=loss, **weights), 240, batch)
     assert losses[-1] < losses[0]
     # Five labels, four classes: the derived brain is background.
     assert probabilities.shape == (4, 16, 16, 4)
