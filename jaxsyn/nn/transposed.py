@@ -32,7 +32,15 @@ def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
     Returns:
       [B, *(2 * spatial), O].
+
+    Raises:
+      ValueError: The window has other sides.
     """
+    window = set(kernel.shape[:-2])
+    if window not in ({2}, {3}, {4}):
+        raise ValueError(
+            f"The window is {kernel.shape[:-2]}; its sides must all be 2, 3 or 4."
+        )
     kernel = kernel.astype(x.dtype)
     if not target.is_cpu():
         return _native(x, kernel)

@@ -56,6 +56,12 @@ def test_other_devices_take_one_convolution():
     assert made.count("conv_general_dilated[") == 1 and "dot_general" not in made
 
 
+@pytest.mark.parametrize("window", [(5, 5), (3, 4), (1, 1)])
+def test_other_windows_are_refused(window):
+    with pytest.raises(ValueError, match="must all be 2, 3 or 4"):
+        transposed_conv(jnp.ones((1, 3, 3, 2)), jnp.ones((*window, 2, 5)))
+
+
 def scattered(x, kernel, low):
     """A transposed convolution by its definition: every pixel adds its window."""
     n, side = x.shape[1], kernel.shape[0]
