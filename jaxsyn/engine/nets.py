@@ -97,6 +97,7 @@ class Nets:
                 stage=self.stage,
                 step=self.step,
                 train=self.train,
+                dtype=jnp.float32,
             )
             return frozen(name, *args, **kwargs)
 
