@@ -9,7 +9,7 @@ matrices and convolves well, but (measured with jax 0.10)
 * a convolution without any padding runs three to eight times slower than a padded one;
 * convolutions of few channels, or of few pixels with large kernels, waste most of it;
 * gradients of narrow convolutions with a stride, which put zeros between pixels, run
-  two to five times slower than products;
+  up to five times slower than products;
 * those of volumes run fifty times slower than those of images.
 
 The forms below avoid all that and are equal up to rounding.
