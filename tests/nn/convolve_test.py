@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxsyn.nn import convolve
+from jaxsyn.nn.kernel_gradient import kernel_gradient
 
 # x, kernel, stride, padding, and the form that the CPU takes.
 CASES = {
@@ -21,6 +22,13 @@ CASES = {
     "strided, pixels unseen": ((2, 12, 12, 5), (4, 4, 5, 1), 3, 0, "by_phases"),
     "not padded": ((2, 9, 9, 12), (3, 3, 12, 10), 1, 0, "by_same_size"),
     "unequal sides": ((2, 9, 8, 12), (5, 3, 12, 9), 1, 2, "by_same_size"),
+    "deep": ((2, 9, 11, 60), (3, 3, 60, 10), 1, 1, "by_rows"),
+    "deep, not padded": ((3, 8, 9, 60), (3, 3, 60, 9), 1, 0, "by_rows"),
+    "deep, more pixels than before": ((2, 9, 8, 40), (4, 4, 40, 6), 1, 2, "by_rows"),
+    "large window": ((2, 12, 11, 16), (7, 7, 16, 3), 1, 3, "by_rows"),
+    "deep, more images": ((60, 3, 3, 60), (3, 3, 60, 10), 1, 1, "by_same_size"),
+    "deep, padded beyond": ((2, 5, 5, 60), (3, 3, 60, 10), 1, 3, "by_same_size"),
+    "deep, unequal sides": ((2, 9, 9, 60), (5, 3, 60, 9), 1, 2, "by_same_size"),
     "volume": ((1, 7, 6, 5, 9), (3, 3, 3, 9, 8), 1, 1, "by_slices"),
     "volume, strided": ((2, 7, 6, 5, 9), (5, 3, 3, 9, 8), 2, 2, "by_slices"),
     "volume, few pixels": ((1, 2, 2, 2, 3), (3, 3, 3, 3, 9), 1, 1, "by_slices"),
@@ -63,6 +71,38 @@ def test_equals_a_plain_convolution_in_value_and_gradients(name):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-4)
 
 
+@pytest.mark.parametrize("rows", [128, 6])
+def test_a_kernels_gradient_is_the_same_in_pieces(rows):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, rows + 2, 130, 5)).astype(np.float32)
+    g = rng.normal(size=(3, rows, 128, 4)).astype(np.float32)
+    _, pull = jax.vjp(
+        lambda kernel: _reference(x, kernel, stride=1, padding=0),
+        jnp.zeros((3, 3, 5, 4)),
+    )
+    np.testing.assert_allclose(kernel_gradient(x, g), pull(g)[0], rtol=1e-5, atol=2e-3)
+
+
+def test_gradients_by_rows_have_gradients():
+    x, kernel, stride, padding, _ = _case("deep")
+    with jax.enable_x64(True):
+        x, kernel = (np.float64(array) for array in (x, kernel))
+
+        def penalty(function, x, kernel):
+            def loss(x):
+                y = function(x, kernel, stride=stride, padding=padding)
+                return jnp.sin(y / 9).sum()
+
+            return (jax.grad(loss)(x) ** 2).sum()
+
+        got, expected = (
+            jax.grad(lambda *a, f=f: penalty(f, *a), (0, 1))(x, kernel)
+            for f in (convolve.conv, _reference)
+        )
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are the CPU's")
 @pytest.mark.parametrize("name", CASES)
 def test_takes_the_form_made_for_the_case(name):
@@ -81,7 +121,12 @@ def test_every_form_equals_a_plain_convolution(form):
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are the CPU's")
 @pytest.mark.parametrize(
-    "name", ["kernel larger than image", "more pixels than before"]
+    "name",
+    [
+        "kernel larger than image",
+        "more pixels than before",
+        "deep, more pixels than before",
+    ],
 )
 def test_stays_on_the_fast_convolution(name):
     x, kernel, stride, padding, _ = _case(name)
