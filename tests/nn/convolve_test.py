@@ -83,6 +83,28 @@ def test_a_kernels_gradient_is_the_same_in_pieces(rows):
     np.testing.assert_allclose(kernel_gradient(x, g), pull(g)[0], rtol=1e-5, atol=2e-3)
 
 
+@pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+def test_gradients_by_rows_of_images_on_several_devices():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 7, 9, 60)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 60, 10)).astype(np.float32)
+    assert convolve._form(x, kernel, 1, 1) is convolve.by_rows
+
+    @jax.jit
+    def gradients(x, kernel):
+        return jax.grad(lambda *a: (convolve.conv(*a, padding=1) ** 2).sum(), (0, 1))(
+            x, kernel
+        )
+
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    batch = jax.NamedSharding(mesh, jax.P("data"))
+    whole = jax.NamedSharding(mesh, jax.P())
+    expected = gradients(x, kernel)
+    got = gradients(jax.device_put(x, batch), jax.device_put(kernel, whole))
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+
+
 def test_gradients_by_rows_have_gradients():
     x, kernel, stride, padding, _ = _case("deep")
     with jax.enable_x64(True):
