@@ -1,22 +1,23 @@
 """The gradient of a convolution's kernel, by rows.
 
 That gradient is itself a convolution, whose window is as large as the image and whose
-channels are the batch. XLA for the CPU gathers those few channels a few at a time, and
-takes two to eight times the processor's time of the convolution itself (jax 0.10). If
-the rows of all images become channels, too, it slides along the columns alone, and
-gathers long stretches of memory.
+channels are the batch. XLA for the CPU gathers so few channels slowly: it takes several
+times as long as the convolution itself (jax 0.10). If the rows of all images become
+channels, too, it slides along the columns alone, and gathers long stretches of memory.
 """
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
-_PIECE = 16_384  # Pixels of all images together, whose copies stay in the cache.
+_PIECE = 16_384  # Pixels of all images together; larger pieces take longer.
 _PIECES = 8  # More of them would take long to compile.
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
     """The gradient of the kernel of a convolution of images at stride 1.
+
+    It sums over at most eight pieces of the rows.
 
     Args:
       x: The convolution's input with its padding, [B, H + h - 1, W + w - 1, I].

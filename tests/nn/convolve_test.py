@@ -107,6 +107,7 @@ def test_gradients_by_rows_of_images_on_several_devices():
 
 def test_gradients_by_rows_have_gradients():
     x, kernel, stride, padding, _ = _case("deep")
+    assert convolve._form(x, kernel, stride, padding) is convolve.by_rows
     with jax.enable_x64(True):
         x, kernel = (np.float64(array) for array in (x, kernel))
 
